@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# tarnfs: both kernel modules, the tools, and every test. `make help` lists the targets.
+#
+# Adding a file is enough, no list needs an edit:
+#   cxxrt/ pmem/ fs/ fs/*/ *.cpp    the core: linked into the modules, the tools and the host tests
+#   cxxrt/linux/*.c                 the runtime's kernel backend, in every module
+#   pmem/linux/*.c  fs/linux/*.c    the shim of tarn_pmem.ko and of tarnfs.ko
+#   cxxrt/host/*.cpp                the runtime's user-space backend: tools and host tests
+#   kunit/*.cpp kunit/linux/*.c     in both KUnit modules; kunit/{fs,pmem}/ and kunit/{fs,pmem}/linux/ in one
+#   tools/{mkfs,fsck,tarnfs}.cpp    one program each; any other tools/*.cpp is linked into all three
+#   tests/host/*.cpp  tests/host/*/*.cpp   one GoogleTest program (main is supplied), with TARN_DEBUG
+#   tests/compile_fail/*.cpp        each must fail to compile with its `// expect-error: REGEX` and compile with -DFIXED
+#
+# Where things land:
+#   build/<kernel release>/{tarn_pmem,tarnfs}.ko      (objects in obj/ beside them)
+#   build/tools/{mkfs.tarnfs,fsck.tarnfs,tarnfs}
+#   build/host/{asan,tsan}/tarn_tests
+#
+# A part of `make test` is a target test-PART whose last line reads "N passed, N failed".
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+.PHONY: all
+all: modules tools
+
+# Another place for everything built. Two builds of one checkout at once are safe also in the same place.
+BUILD ?= build
+B := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
+
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
+
+# ---- kernels -----------------------------------------------------------------------------------------------
+
+# $(call release-of,kdir)
+release-of = $(shell cat $(1)/include/config/kernel.release 2>/dev/null)
+installed := $(patsubst /lib/modules/%/build/Makefile,%,$(wildcard /lib/modules/*/build/Makefile))
+
+ifdef KDIR
+  kernels := $(call release-of,$(KDIR))
+  kdir-$(kernels) := $(KDIR)
+  # Debian's headers name their compiler themselves; a tree of one's own was configured with this one.
+  kdir-cc := $(shell sed -n 's/^CONFIG_CC_VERSION_TEXT="\{0,1\}\([^ "]*\) .*/\1/p' $(KDIR)/include/config/auto.conf 2>/dev/null)
+  kdir-cc := $(if $(wildcard $(KDIR)/.kernelvariables),,$(if $(shell command -v $(kdir-cc)),CC=$(kdir-cc)))
+  no-kernel := KDIR=$(KDIR) is not a configured kernel build tree (no include/config/kernel.release)
+else
+  # KVER=6.1 means any installed 6.1 release, a full release means itself.
+  kernels := $(if $(KVER),$(filter $(KVER) $(KVER).%,$(installed)),$(installed))
+  $(foreach k,$(kernels),$(eval kdir-$(k) := /lib/modules/$(k)/build))
+  no-kernel := no kernel headers found$(if $(KVER), for KVER=$(KVER)); installed: $(or $(installed),none). scripts/setup installs them
+endif
+
+.PHONY: modules need-kernel $(kernels:%=modules-%)
+modules: need-kernel $(kernels:%=modules-%)
+need-kernel:
+	$(if $(kernels),@:,@echo 'make: $(no-kernel)' >&2; exit 1)
+
+# kbuild builds where Kbuild is: an object directory for each kernel holds one that includes the real one. Modules for
+# several kernels are then built from one checkout, also at once. DWARF is worth more here than BTF, which pahole cannot
+# make of C++: see Kbuild.
+kbuild = flock $(B)/$(1)/lock $(MAKE) -C $(kdir-$(1)) M=$(abspath $(B)/$(1)/$(2)) CONFIG_DEBUG_INFO_BTF_MODULES= $(kdir-cc)
+
+$(B)/%/obj/Kbuild $(B)/%/check/Kbuild:
+	@mkdir -p $(@D)
+	@echo 'include $(CURDIR)/Kbuild' > $@
+
+define kernel-rules
+modules-$(1): $(B)/$(1)/obj/Kbuild
+	$$(Q)+$$(call kbuild,$(1),obj) modules
+	@cd $(B)/$(1)/obj && for ko in *.ko; do \
+		[ ! -e "$$$$ko" ] || cmp -s "$$$$ko" "../$$$$ko" || cp "$$$$ko" "../$$$$ko"; done
+.PHONY: modules_install-$(1)
+modules_install-$(1): modules-$(1)
+	$$(Q)+$$(call kbuild,$(1),obj) CONFIG_MODULE_SIG_ALL= modules_install
+endef
+$(foreach k,$(kernels),$(eval $(call kernel-rules,$(k))))
+
+# ---- host: the core for tools and tests --------------------------------------------------------------------
+
+ifeq ($(origin CXX),default)
+CXX := $(or $(shell command -v g++-12),g++)
+endif
+
+core-cpp := $(filter-out cxxrt/abi.cpp,$(wildcard cxxrt/*.cpp)) \
+	$(wildcard cxxrt/host/*.cpp pmem/*.cpp fs/*.cpp fs/*/*.cpp fs/*/*/*.cpp)
+test-cpp := $(wildcard tests/host/*.cpp tests/host/*/*.cpp)
+# What recognises other file systems, and what makes UUIDs.
+tool-libs := -lblkid -luuid
+tool-mains := $(wildcard tools/mkfs.cpp tools/fsck.cpp tools/tarnfs.cpp)
+tool-cpp := $(filter-out $(tool-mains),$(wildcard tools/*.cpp))
+tool-name = $(patsubst tarnfs.tarnfs,tarnfs,$(patsubst tools/%.cpp,%.tarnfs,$(1)))
+tools := $(foreach t,$(tool-mains),$(B)/tools/$(call tool-name,$(t)))
+
+host-warnings := -Wall -Wextra -Wundef -Wvla -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual \
+	-Wimplicit-fallthrough -Wcast-qual -Wpointer-arith -Werror
+# As in the kernel: no type-based aliasing, and char without a sign (where 6.1 and 6.12 differ, Kbuild sets it too).
+host-flags := -std=gnu++20 -g -fno-strict-aliasing -funsigned-char -I. -Iinclude -pthread $(host-warnings)
+core-flags := -fno-exceptions -fno-rtti -Wconversion -Wsign-conversion
+
+variants := tools asan tsan
+flags-tools := -O2
+flags-asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize=vptr \
+	-fno-sanitize-recover=all -DTARN_DEBUG=1
+flags-tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread -DTARN_DEBUG=1
+
+define host-variant
+$(B)/host/$(1)/%.o: %.cpp $(B)/host/$(1)/flags
+	@mkdir -p $$(@D)
+	$$(call say,CXX,$$@)
+	$$(Q)$(CXX) $(host-flags) $$(if $$(filter tests/% tools/%,$$*),,$(core-flags)) $(flags-$(1)) \
+		-MMD -MP -MF $$(@:.o=.d) -MT $$@ -c -o $$@.$$$$$$$$ $$< && mv $$@.$$$$$$$$ $$@
+# Rewritten only when the flags differ, so that a change of flags rebuilds what they decide.
+$(B)/host/$(1)/flags: FORCE
+	@mkdir -p $$(@D)
+	@echo '$(CXX) $(host-flags) $(core-flags) $(flags-$(1))' | cmp -s - $$@ || \
+		echo '$(CXX) $(host-flags) $(core-flags) $(flags-$(1))' > $$@
+$(B)/host/$(1)/libtarn.a: $(core-cpp:%.cpp=$(B)/host/$(1)/%.o)
+	$$(call say,AR,$$@)
+	$$(Q)ar rcs $$@.$$$$$$$$ $$^ && mv $$@.$$$$$$$$ $$@
+-include $$(patsubst %.cpp,$(B)/host/$(1)/%.d,$(core-cpp) $(test-cpp) $(tool-mains) $(tool-cpp))
+endef
+$(foreach v,$(variants),$(eval $(call host-variant,$(v))))
+
+.PHONY: FORCE
+FORCE:
+
+define tool-rule
+$(B)/tools/$(call tool-name,$(1)): $(patsubst %.cpp,$(B)/host/tools/%.o,$(1) $(tool-cpp)) $(B)/host/tools/libtarn.a
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) $(flags-tools) -pthread -o $$@ $$^ $(tool-libs)
+endef
+$(foreach t,$(tool-mains),$(eval $(call tool-rule,$(t))))
+
+.PHONY: tools
+tools: $(tools)
+
+define test-program
+$(B)/host/$(1)/tarn_tests: $(test-cpp:%.cpp=$(B)/host/$(1)/%.o) $(B)/host/$(1)/libtarn.a
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) $(flags-$(1)) -pthread -o $$@ $$^ -lgtest -lgtest_main
+endef
+$(foreach v,asan tsan,$(eval $(call test-program,$(v))))
+
+# ---- tests -------------------------------------------------------------------------------------------------
+
+# The parts of `make test`, in order; each is there once what it runs is there.
+test-parts := check $(if $(wildcard tests/compile_fail/*.cpp),compile-fail) $(if $(test-cpp),host host-tsan) \
+	$(if $(wildcard tests/guest/run),guest) $(if $(wildcard kunit/*/linux/*.c),kunit)
+
+.PHONY: test setup $(test-parts:%=test-%)
+test: setup
+	$(Q)TARN_BUILD=$(B) tests/run $(test-parts)
+
+# Installs what is missing and says so; quick when nothing is.
+setup:
+	$(if $(wildcard scripts/setup),$(Q)scripts/setup,@:)
+
+# FILTER=Suite.* runs some of the host tests.
+test-host: $(B)/host/asan/tarn_tests
+	$(Q)tests/run-gtest $< $(if $(FILTER),--gtest_filter='$(FILTER)')
+
+# The sanitizer's shadow memory does not fit every random address-space layout: switch that off.
+test-host-tsan: $(B)/host/tsan/tarn_tests
+	$(Q)setarch -R tests/run-gtest $< $(if $(FILTER),--gtest_filter='$(FILTER)')
+
+test-compile-fail:
+	$(Q)tests/run-compile-fail $(CXX) $(host-flags) $(core-flags) -DTARN_DEBUG=1 -- tests/compile_fail/*.cpp
+
+# Programs that guest tests run: tests/guest/NAME/*.cpp becomes $(B)/guest/programs/NAME.
+guest-programs := dax
+.PHONY: guest-programs
+guest-programs: $(guest-programs:%=$(B)/guest/programs/%)
+define guest-program
+$(B)/guest/programs/$(1): $(wildcard tests/guest/$(1)/*.cpp tests/guest/$(1)/*.hpp)
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) -std=c++20 -O1 -g -pthread -Wall -Wextra -Werror -o $$@.$$$$$$$$ $$(filter %.cpp,$$^) && mv $$@.$$$$$$$$ $$@
+endef
+$(foreach p,$(guest-programs),$(eval $(call guest-program,$(p))))
+
+# 6.12 of 6.12.117+deb12-amd64
+series = $(subst $(eval) ,.,$(wordlist 1,2,$(subst ., ,$(1))))
+test-guest: all guest-programs
+	$(Q)tests/guest/run $(if $(KVER),--kernel $(call series,$(KVER)))
+
+# The debug kernel's modules, with every internal check; builds that kernel first where it is not there (8 minutes).
+.PHONY: debug-modules
+debug-modules:
+	$(Q)kdir=$$(scripts/debug-kernel) && \
+		$(MAKE) modules KDIR=$$kdir CONFIG_TARNFS_DEBUG=y CONFIG_TARNFS_KUNIT_TEST=m
+
+test-kunit: debug-modules
+	$(Q)scripts/kunit --no-build
+
+# ---- checks ------------------------------------------------------------------------------------------------
+
+.PHONY: check
+check: test-check
+test-check: need-kernel
+	$(Q)TARN_BUILD=$(B) tests/run-checks $(kernels)
+
+# One kernel's modules in a directory of their own, with every warning on and sparse over the shim: for `check`.
+.PHONY: $(kernels:%=strict-%)
+define strict-rule
+strict-$(1): $(B)/$(1)/check/Kbuild
+	$$(Q)+$$(call kbuild,$(1),check) W=1 C=2 modules
+endef
+$(foreach k,$(kernels),$(eval $(call strict-rule,$(k))))
+
+# ---- the rest ----------------------------------------------------------------------------------------------
+
+ifneq ($(wildcard scripts/demo),)
+.PHONY: demo
+# In a make of its own, which sees the kernels that setup has installed.
+demo: setup
+	$(Q)$(MAKE) -j$$(nproc) all
+	$(Q)scripts/demo
+endif
+
+PREFIX ?= /usr/local
+SBINDIR ?= $(PREFIX)/sbin
+MANDIR ?= $(PREFIX)/share/man
+.PHONY: install modules_install
+install: tools modules_install
+	install -d $(DESTDIR)$(SBINDIR)
+	install -m 755 $(tools) $(DESTDIR)$(SBINDIR)
+	install -d $(DESTDIR)$(MANDIR)/man8
+	install -m 644 $(wildcard tools/*.8) $(DESTDIR)$(MANDIR)/man8
+modules_install: need-kernel $(kernels:%=modules_install-%)
+
+.PHONY: compile_commands.json
+compile_commands.json:
+	$(Q)scripts/compile-commands -o $@ --cxx '$(CXX) $(host-flags) $(core-flags) -DTARN_DEBUG=1' \
+		$(foreach k,$(kernels),--objects $(B)/$(k)/obj) -- $(core-cpp) $(test-cpp) $(tool-mains) $(tool-cpp)
+
+.PHONY: clean
+clean:
+	rm -rf $(B) compile_commands.json
+
+.PHONY: help
+help:
+	@sed -n 's/^#: \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+#: Build
+#:   make                    modules for every kernel whose headers are installed, and the tools
+#:   make modules            modules only;  make tools: mkfs.tarnfs, fsck.tarnfs, tarnfs only
+#:     KVER=6.1|6.12           only this kernel (a full release works too)
+#:     KDIR=DIR                only the kernel built or configured in DIR
+#:     CONFIG_TARNFS_DEBUG=y   with token, lock-rank and other internal checks
+#:     CONFIG_TARNFS_KUNIT_TEST=m   also the KUnit modules (needs a kernel with KUnit)
+#:     BUILD=DIR               build there, not in build/
+#:     V=1                     show commands
+#:   make install            tools and manuals to $(PREFIX), modules to /lib/modules; DESTDIR, INSTALL_MOD_PATH
+#:   make modules_install    modules only
+#:   make clean              remove build/
+#: Test (each ends in "N passed, N failed" and fails when something did)
+#:   make test               everything below; goes on after a part has failed
+#:   make check              both kernels' modules without a warning (W=1, sparse), module-check, thread safety
+#:   make test-compile-fail  programs that must not compile
+#:   make test-host          the core in user space under ASan and UBSan; FILTER=Suite.* picks
+#:   make test-host-tsan     the same under TSan
+#:   make test-guest         both modules in QEMU on the stock kernels; KVER picks one
+#:   make test-kunit         KUnit in the debug kernel (KASAN, lockdep, UBSAN ...)
+#:   make debug-modules      modules for that kernel, for scripts/guest --kernel debug
+#: Work
+#:   make demo               the short tour: data on tarnfs, a power cut, everything still there
+#:   make compile_commands.json   for clangd: the core, tests, tools and the C shim
