@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+// Layout: reading, checking, planning and writing the superblock.
+//
+// Crash argument: superblocks are written by mkfs and label change only. The replica is made durable before the
+// primary is touched, so one of the two is whole at every moment.
+#include "fs/media/layout.hpp"
+
+#include <cstring>
+
+#include "cxxrt/box.hpp"
+
+namespace tarn {
+
+u32 structure_crc(const void* structure, usize size, usize crc_offset)
+{
+    const auto* bytes = static_cast<const unsigned char*>(structure);
+    const u32 zero = 0;
+    u32 crc = tarn_crc32c(~0u, bytes, crc_offset);
+    crc = tarn_crc32c(crc, &zero, sizeof(zero));
+    crc = tarn_crc32c(crc, bytes + crc_offset + sizeof(zero), size - crc_offset - sizeof(zero));
+    return ~crc;
+}
+
+namespace {
+
+const tarnfs_superblock& superblock_at(const Media& media, DeviceBlock block)
+{
+    return *reinterpret_cast<const tarnfs_superblock*>(media.at(block));
+}
+
+Error check_integrity(const tarnfs_superblock& super)
+{
+    if (super.magic != TARNFS_SUPER_MAGIC)
+        return Error::kNotTarnfs;
+    if (super.crc != structure_crc(&super, sizeof(super), offsetof(tarnfs_superblock, crc)))
+        return Error::kBadSuperblock;
+    return Error::kNone;
+}
+
+Error check_features(const Media& media, const tarnfs_superblock& super)
+{
+    if (super.version != TARNFS_FORMAT_VERSION) {
+        tarn_log_device(&media.device(), TARN_LOG_ERROR, "format version %u is not known (this is %u)", super.version,
+                 TARNFS_FORMAT_VERSION);
+        return Error::kUnknownFeature;
+    }
+    if (super.incompat & ~TARNFS_KNOWN_INCOMPAT) {
+        tarn_log_device(&media.device(), TARN_LOG_ERROR, "unknown incompatible features %#llx in the superblock",
+                 super.incompat & ~TARNFS_KNOWN_INCOMPAT);
+        return Error::kUnknownFeature;
+    }
+    return Error::kNone;
+}
+
+// What is wrong with the numbers, or null. Ordered so that no sum can overflow.
+const char* check_geometry(const tarnfs_superblock& super, u64 device_blocks)
+{
+    if (super.blocks < kMinBlocks || super.blocks > kMaxBlocks)
+        return "size out of range";
+    if (super.blocks > device_blocks)
+        return "file system larger than the device";
+    if (super.journals < 1 || super.journals > TARNFS_MAX_JOURNALS)
+        return "number of journals out of range";
+    if (super.journal_blocks < TARNFS_JOURNAL_MIN_BLOCKS || super.journal_blocks > super.blocks)
+        return "journal size out of range";
+    if (super.groups != divide_up(super.blocks, TARNFS_BITMAP_BITS))
+        return "number of groups does not fit the size";
+    if (super.system_block < 2 || super.system_block >= super.journal_start)
+        return "system block out of place";
+    if (super.journal_start >= super.blocks || super.bitmap_start >= super.blocks ||
+        super.first_data >= super.blocks - 1)
+        return "a region begins behind the end";
+    if (super.journal_start + u64{super.journals} * super.journal_blocks > super.bitmap_start)
+        return "journals overlap the bitmaps";
+    if (super.bitmap_start + super.groups > super.first_data)
+        return "bitmaps overlap the data";
+    return nullptr;
+}
+
+Layout to_layout(const tarnfs_superblock& super)
+{
+    Layout layout;
+    memcpy(layout.uuid, super.uuid, sizeof(layout.uuid));
+    memcpy(layout.label, super.label, sizeof(layout.label));
+    layout.label[TARNFS_LABEL_BYTES - 1] = 0;
+    layout.blocks = super.blocks;
+    layout.created = super.created;
+    layout.hash_seed[0] = super.hash_seed[0];
+    layout.hash_seed[1] = super.hash_seed[1];
+    layout.ro_compat = super.ro_compat;
+    layout.journal_start = DeviceBlock(super.journal_start);
+    layout.journals = super.journals;
+    layout.journal_blocks = super.journal_blocks;
+    layout.bitmap_start = DeviceBlock(super.bitmap_start);
+    layout.groups = super.groups;
+    layout.system_block = DeviceBlock(super.system_block);
+    layout.first_data = DeviceBlock(super.first_data);
+    return layout;
+}
+
+// The primary if it is whole, else the replica; logs which and why.
+Result<const tarnfs_superblock*> choose_superblock(const Media& media)
+{
+    const auto& primary = superblock_at(media, DeviceBlock(0));
+    Error primary_error = check_integrity(primary);
+    if (primary_error == Error::kNone)
+        return &primary;
+    DeviceBlock last(media.blocks() - 1);
+    const auto& replica = superblock_at(media, last);
+    if (check_integrity(replica) == Error::kNone) {
+        tarn_log_device(&media.device(), TARN_LOG_WARNING, "block 0: %s; using the replica in block %llu (run fsck.tarnfs)",
+                 describe(primary_error), static_cast<unsigned long long>(last.value));
+        return &replica;
+    }
+    if (primary_error == Error::kBadSuperblock)
+        tarn_log_device(&media.device(), TARN_LOG_ERROR, "block 0: damaged superblock (checksum), and no good replica in block %llu",
+                 static_cast<unsigned long long>(last.value));
+    else
+        tarn_log_device(&media.device(), TARN_LOG_ERROR, "no tarnfs superblock found");
+    return primary_error;
+}
+
+}  // namespace
+
+Result<Layout> read_layout(const Media& media)
+{
+    if (media.blocks() < kMinBlocks) {
+        tarn_log_device(&media.device(), TARN_LOG_ERROR, "device too small: %llu blocks of 4 KiB, at least %llu are needed",
+                 static_cast<unsigned long long>(media.blocks()), static_cast<unsigned long long>(kMinBlocks));
+        return Error::kNotTarnfs;
+    }
+    const tarnfs_superblock* super = TRY(choose_superblock(media));
+    if (Error error = check_features(media, *super); error != Error::kNone)
+        return error;
+    if (const char* wrong = check_geometry(*super, media.blocks())) {
+        tarn_log_device(&media.device(), TARN_LOG_ERROR, "superblock: %s (%llu blocks, device %llu)", wrong, super->blocks,
+                 static_cast<unsigned long long>(media.blocks()));
+        return Error::kBadGeometry;
+    }
+    return to_layout(*super);
+}
+
+Result<Layout> plan_layout(u64 blocks, const FormatOptions& options)
+{
+    constexpr u32 kDefaultJournals = 4;
+    constexpr u64 kLargestJournal = 1024;  // 4 MiB: enough records that retirement is rare
+    if (blocks < kMinBlocks || blocks > kMaxBlocks || options.journals > TARNFS_MAX_JOURNALS)
+        return Error::kInvalid;
+    const u32 most = static_cast<u32>(min<u64>(TARNFS_MAX_JOURNALS, blocks / 8 / TARNFS_JOURNAL_MIN_BLOCKS));
+    if (options.journals > most)
+        return Error::kInvalid;
+    Layout layout;
+    memcpy(layout.uuid, options.uuid, sizeof(layout.uuid));
+    const usize length = strlen(options.label);
+    if (length >= TARNFS_LABEL_BYTES)
+        return Error::kInvalid;
+    memcpy(layout.label, options.label, length);
+    layout.blocks = blocks;
+    layout.created = options.created;
+    layout.hash_seed[0] = options.hash_seed[0];
+    layout.hash_seed[1] = options.hash_seed[1];
+    layout.system_block = DeviceBlock(2);  // block 1 stays unused: libnvdimm keeps info blocks there
+    layout.journal_start = DeviceBlock(3);
+    layout.journals = options.journals ? options.journals : min(kDefaultJournals, most);
+    layout.journal_blocks = static_cast<u32>(
+        max<u64>(TARNFS_JOURNAL_MIN_BLOCKS, min(kLargestJournal, blocks / 64 / layout.journals)));
+    layout.bitmap_start = layout.journal(layout.journals);
+    layout.groups = divide_up(blocks, TARNFS_BITMAP_BITS);
+    layout.first_data = layout.bitmap_start + layout.groups;
+    return layout;
+}
+
+Status write_superblocks(Media& media, const Layout& layout)
+{
+    auto super = TRY(Array<tarnfs_superblock>::create(1));
+    tarnfs_superblock& s = super[0];
+    s.magic = TARNFS_SUPER_MAGIC;
+    s.version = TARNFS_FORMAT_VERSION;
+    memcpy(s.uuid, layout.uuid, sizeof(s.uuid));
+    memcpy(s.label, layout.label, sizeof(s.label));
+    s.ro_compat = layout.ro_compat;
+    s.blocks = layout.blocks;
+    s.created = layout.created;
+    s.hash_seed[0] = layout.hash_seed[0];
+    s.hash_seed[1] = layout.hash_seed[1];
+    s.journal_start = layout.journal_start.value;
+    s.journals = layout.journals;
+    s.journal_blocks = layout.journal_blocks;
+    s.bitmap_start = layout.bitmap_start.value;
+    s.groups = layout.groups;
+    s.system_block = layout.system_block.value;
+    s.first_data = layout.first_data.value;
+    s.crc = structure_crc(&s, sizeof(s), offsetof(tarnfs_superblock, crc));
+    media.copy(media.writable(layout.replica()), &s, sizeof(s));
+    TRY(media.fence());
+    media.copy(media.writable(DeviceBlock(0)), &s, sizeof(s));
+    return media.fence();
+}
+
+}  // namespace tarn
