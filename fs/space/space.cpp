@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0
+// Space: searching, setting aside and giving back blocks.
+//
+// Nothing here stores to the media: bitmaps change when a committed record is applied (fs/txn/apply.cpp). A crash
+// therefore forgets every reservation, which is right: none of them was reachable.
+#include "fs/space/space.hpp"
+
+#include <cstring>
+
+#include "fs/space/bits.hpp"
+
+namespace tarn {
+
+// One loaded group. `words` is a superset of the media's bits.
+struct Space::Group {
+    Group() : lock(Rank::kGroup, "tarnfs_group") {}
+
+    SpinLock lock;
+    u32 bits = 0;
+    u32 free = 0;     // clear bits
+    u32 hint = 0;     // where the last search ended
+    u32 longest = 0;  // no free run is longer than this
+    u64 words[TARNFS_BITMAP_BITS / 64] = {};
+};
+
+namespace {
+
+constexpr u32 kHugeBlocks = 512;  // 2 MiB
+
+struct BitRun {
+    u32 first = 0;
+    u32 count = 0;
+};
+
+// The longest free run of at most `count` bits in [from, limit) that ends the search as soon as it is whole.
+// `longest` receives the longest run met, cut at `count`.
+BitRun first_fit(const u64* words, u32 from, u32 limit, u32 count, u32* longest)
+{
+    BitRun best;
+    while (from < limit) {
+        from = bits::find(words, from, limit, 0);
+        if (from == limit)
+            break;
+        const u32 end = bits::find(words, from, static_cast<u32>(min<u64>(limit, u64{from} + count)), 1);
+        if (end - from > best.count)
+            best = {from, end - from};
+        if (best.count == count)
+            break;
+        from = end;
+    }
+    *longest = max(*longest, best.count);
+    return best;
+}
+
+// The part of a run that lies in its first group.
+struct Piece {
+    u64 index;
+    u32 first;
+    u32 count;
+};
+
+Piece piece_of(Run run)
+{
+    const u32 first = static_cast<u32>(run.start.value % TARNFS_BITMAP_BITS);
+    return {run.start.value / TARNFS_BITMAP_BITS, first,
+            static_cast<u32>(min<u64>(run.count, TARNFS_BITMAP_BITS - first))};
+}
+
+// A free run that begins on a 2 MiB boundary and has at least 512 blocks.
+BitRun aligned_fit(const u64* words, u32 from, u32 limit, u32 count)
+{
+    for (u32 at = static_cast<u32>(round_up(from, kHugeBlocks)); at + kHugeBlocks <= limit; at += kHugeBlocks) {
+        const u32 end = bits::find(words, at, static_cast<u32>(min<u64>(limit, u64{at} + count)), 1);
+        if (end - at >= kHugeBlocks)
+            return {at, end - at};
+    }
+    return {};
+}
+
+}  // namespace
+
+void give_back(Space& space, Run run) { space.release(run); }
+
+Space::Space(Media& media, const Layout& layout)
+    : media_(media), layout_(layout), pending_lock_(Rank::kPending, "tarnfs_pending")
+{
+}
+
+Space::~Space()
+{
+    for (auto& slot : groups_)
+        Box<Group>::adopt(slot.load_relaxed()).reset();
+    SpinGuard guard(pending_lock_);
+    while (DeferredRun* deferred = pending_.pop_front())
+        Box<DeferredRun>::adopt(deferred).reset();
+}
+
+u32 Space::group_bits(u64 index) const
+{
+    return static_cast<u32>(min<u64>(TARNFS_BITMAP_BITS, layout_.blocks - index * TARNFS_BITMAP_BITS));
+}
+
+Status Space::check_header(u64 index, const tarnfs_bitmap& bitmap) const
+{
+    const char* wrong = nullptr;
+    if (bitmap.magic != TARNFS_BITMAP_MAGIC || bitmap.kind != TARNFS_BITMAP_BLOCKS)
+        wrong = "no block bitmap";
+    else if (bitmap.index != index)
+        wrong = "bitmap of another group";
+    else if (bitmap.bits != group_bits(index) || bitmap.set > bitmap.bits)
+        wrong = "impossible counters";
+    if (!wrong)
+        return Ok{};
+    tarn_log_device(&media_.device(), TARN_LOG_ERROR, "block %llu: %s (group %llu)",
+             static_cast<unsigned long long>(layout_.bitmap(index).value), wrong,
+             static_cast<unsigned long long>(index));
+    return Error::kBadBitmap;
+}
+
+Status Space::load()
+{
+    groups_ = TRY(Array<Atomic<Group*>>::create(layout_.groups));
+    u64 free = 0;
+    for (u64 index = 0; index < layout_.groups; index++) {
+        const auto& bitmap = *reinterpret_cast<const tarnfs_bitmap*>(media_.at(layout_.bitmap(index)));
+        TRY(check_header(index, bitmap));
+        free += bitmap.bits - bitmap.set;
+    }
+    free_.store_relaxed(free);
+    constexpr u64 kLargestReserve = 2048;  // 8 MiB
+    reserve_ = min<u64>(kLargestReserve, layout_.blocks / 128);
+    return Ok{};
+}
+
+Result<Space::Group&> Space::load_group(u64 index)
+{
+    if (Group* group = groups_[index].load_acquire())
+        return *group;
+    const auto& bitmap = *reinterpret_cast<const tarnfs_bitmap*>(media_.at(layout_.bitmap(index)));
+    TRY(check_header(index, bitmap));
+    auto group = TRY(Box<Group>::create());
+    group->bits = group_bits(index);
+    memcpy(group->words, bitmap.words, sizeof(group->words));
+    group->free = group->bits - bits::count_set(group->words, group->bits);
+    group->longest = group->bits;
+    if (group->bits - group->free != bitmap.set) {
+        // Somebody else has loaded it meanwhile, and its bits were changing as we counted them?
+        if (Group* loaded = groups_[index].load_acquire())
+            return *loaded;
+        tarn_log_device(&media_.device(), TARN_LOG_ERROR, "block %llu: group %llu has %u blocks in use, its counter says %u",
+                 static_cast<unsigned long long>(layout_.bitmap(index).value),
+                 static_cast<unsigned long long>(index), group->bits - group->free, bitmap.set);
+        return Error::kBadBitmap;
+    }
+    // No bit of an unloaded group can change, so two loaders read the same and the first wins.
+    Group* expected = nullptr;
+    if (groups_[index].compare_exchange(expected, group.get()))
+        return *group.release();
+    return *expected;
+}
+
+// Takes a run of at most `count` blocks from one group, searching from bit `behind` (else from where the last search
+// ended) and then from its start.
+// With Fit::kWhole, only a run of the full length (or, from 2 MiB on, a 2 MiB-aligned one) will do.
+std::optional<Run> Space::take(Group& group, u64 index, u64 count, std::optional<u32> behind, Fit fit)
+{
+    SpinGuard guard(group.lock);
+    const u32 wanted = static_cast<u32>(min<u64>(count, group.bits));
+    if (group.free == 0 || (fit == Fit::kWhole && group.longest < min(wanted, kHugeBlocks)))
+        return std::nullopt;
+    const u32 from = behind.value_or(group.hint);
+    const u32 start = from < group.bits ? from : 0;
+    BitRun found;
+    u32 longest = 0;
+    if (wanted >= kHugeBlocks) {
+        if (behind && start % kHugeBlocks != 0)  // goes on where the caller's last run ended
+            found = first_fit(group.words, start, min(group.bits, start + wanted), wanted, &longest);
+        if (found.first != start || found.count < kHugeBlocks)
+            found = aligned_fit(group.words, start, group.bits, wanted);
+        if (!found.count)
+            found = aligned_fit(group.words, 0, group.bits, wanted);
+    }
+    if (!found.count && !(fit == Fit::kWhole && wanted >= kHugeBlocks)) {
+        longest = 0;
+        found = first_fit(group.words, start, group.bits, wanted, &longest);
+        if (found.count < wanted) {
+            const BitRun wrapped = first_fit(group.words, 0, group.bits, wanted, &longest);
+            found = wrapped.count > found.count ? wrapped : found;
+            if (found.count < wanted)
+                group.longest = longest;
+        }
+        if (fit == Fit::kWhole && found.count < wanted)
+            return std::nullopt;
+    } else if (!found.count) {
+        return std::nullopt;
+    }
+    TARN_BUG_ON(found.count == 0);
+    bits::set(group.words, found.first, found.count);
+    group.free -= found.count;
+    group.hint = found.first + found.count;
+    return Run{DeviceBlock(index * TARNFS_BITMAP_BITS + found.first), found.count};
+}
+
+Result<std::optional<Run>> Space::sweep(u64 count, DeviceBlock near, Fit fit)
+{
+    const u64 home = near.value < layout_.blocks ? near.value / TARNFS_BITMAP_BITS : 0;
+    for (u64 step = 0; step < layout_.groups; step++) {
+        const u64 index = (home + step) % layout_.groups;
+        Group& group = TRY(load_group(index));
+        std::optional<u32> behind;
+        if (step == 0 && near.value)
+            behind = static_cast<u32>(near.value % TARNFS_BITMAP_BITS);
+        if (auto run = take(group, index, count, behind, fit))
+            return run;
+    }
+    return std::optional<Run>();
+}
+
+// How many of `count` blocks the caller may take; they are subtracted from the free ones.
+u64 Space::claim(u64 count, Use use)
+{
+    const u64 untouchable = use == Use::kReserve ? 0 : reserve_;
+    u64 free = free_.load_relaxed();
+    for (;;) {
+        if (free <= untouchable)
+            return 0;
+        const u64 granted = min(count, free - untouchable);
+        if (free_.compare_exchange(free, free - granted))
+            return granted;
+    }
+}
+
+Result<Reserved> Space::reserve(u64 count, DeviceBlock near, Use use)
+{
+    TARN_BUG_ON(count == 0);
+    const u64 granted = claim(min<u64>(count, TARNFS_BITMAP_BITS), use);
+    if (granted == 0)
+        return Error::kNoSpace;
+    auto found = sweep(granted, near, Fit::kWhole);
+    if (found.is_ok() && !found.value())
+        found.value() = TRY(sweep(granted, near, Fit::kAny));
+    if (!found.is_ok() || !found.value()) {
+        free_.fetch_add(granted);
+        return found.is_ok() ? Error::kNoSpace : found.error();
+    }
+    const Run run = *found.value();
+    free_.fetch_add(granted - run.count);
+    return Reserved(*this, run);
+}
+
+Status Space::prepare(Run run)
+{
+    while (run.count) {
+        const Piece here = piece_of(run);
+        Group& group = TRY(load_group(here.index));
+        {
+            SpinGuard guard(group.lock);
+            if (bits::find(group.words, here.first, here.first + here.count, 0) != here.first + here.count)
+                return Error::kBadExtent;
+        }
+        run = Run{run.start + here.count, run.count - here.count};
+    }
+    return Ok{};
+}
+
+// Counts what really becomes free: two extents of a damaged map may name the same blocks in one transaction.
+void Space::release(Run run)
+{
+    while (run.count) {
+        const Piece here = piece_of(run);
+        Group* group = groups_[here.index].load_acquire();
+        TARN_BUG_ON(!group);  // prepare() loaded it
+        {
+            SpinGuard guard(group->lock);
+            const u32 freed = bits::clear(group->words, here.first, here.count);
+            group->free += freed;
+            group->longest = group->bits;
+            free_.fetch_add(freed);
+        }
+        run = Run{run.start + here.count, run.count - here.count};
+    }
+}
+
+void Space::defer(Box<DeferredRun> deferred)
+{
+    deferred_.fetch_add(deferred->run.count);
+    SpinGuard guard(pending_lock_);
+    pending_.push_back(*deferred.release());
+}
+
+void Space::release_deferred(Sequence floor)
+{
+    List<DeferredRun> ready;
+    {
+        SpinGuard guard(pending_lock_);
+        DeferredRun* deferred = pending_.front();
+        while (deferred) {
+            DeferredRun* next = pending_.next(*deferred);
+            if (deferred->sequence < floor) {
+                pending_.remove(*deferred);
+                ready.push_back(*deferred);
+            }
+            deferred = next;
+        }
+    }
+    while (DeferredRun* deferred = ready.pop_front()) {
+        release(deferred->run);
+        deferred_.fetch_sub(deferred->run.count);
+        Box<DeferredRun>::adopt(deferred).reset();
+    }
+}
+
+}  // namespace tarn

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+// Space: which blocks are free, and for whom.
+//
+// The persistent truth is one bitmap block per group of TARNFS_BITMAP_BITS blocks, changed only by committed
+// transactions (SET/CLEAR operations, fs/txn). In DRAM each group, loaded on first use, keeps a copy of its bitmap in
+// which more bits are set: runs handed out as tokens and not yet published, and freed runs that may not be used yet.
+// A run is searched in the DRAM copy only, so nothing reserved or freed-but-not-safe can be handed out.
+//
+// Freed data returns when the freeing record is durable (release); freed metadata only when the journals' floor has
+// passed that record (defer, release_deferred), so that replay cannot write old node contents over new data.
+//
+// Lock order: Group::lock (Rank::kGroup) and pending_lock_ (Rank::kPending) are taken alone, for a bounded search.
+#pragma once
+#include <optional>
+
+#include "cxxrt/box.hpp"
+#include "cxxrt/list.hpp"
+#include "cxxrt/lock.hpp"
+#include "fs/media/layout.hpp"
+#include "fs/media/tokens.hpp"
+
+namespace tarn {
+
+// Who asks: ordinary operations leave the reserve alone; unlink, truncation and conversion may dip into it (A4).
+enum class Use : u8 { kOrdinary, kReserve };
+
+// A freed run that waits for the floor; made before the commit so that nothing can fail after it.
+struct DeferredRun : ListNode<DeferredRun> {
+    Run run;
+    Sequence sequence;
+};
+
+class Space {
+  public:
+    Space(Media& media, const Layout& layout);
+    ~Space();
+
+    // Sums the groups' counters (one line per group). May sleep. Errors: kBadBitmap, kNoMemory.
+    Status load();
+
+    // Sets aside up to `count` (>= 1) contiguous blocks, as near behind `near` as possible; at least one, maybe fewer
+    // than asked. Runs of 512 blocks and more are placed on a 2 MiB boundary where one is free. May sleep (loads a
+    // group). Errors: kNoSpace, kNoMemory, kBadBitmap.
+    Result<Reserved> reserve(u64 count, DeviceBlock near, Use use);
+
+    // Blocks that are free or will be without any further change (deferred ones), the reserve included.
+    u64 free_blocks() const { return free_.load_relaxed() + deferred_.load_relaxed(); }
+    u64 total_blocks() const { return layout_.blocks; }
+    // Blocks kept for Use::kReserve.
+    u64 reserve_blocks() const { return reserve_; }
+    // Freed metadata waiting for the floor.
+    u64 deferred_blocks() const { return deferred_.load_relaxed(); }
+
+    // ---- for Transaction, Journals and tokens only ----
+
+    // Before a run is freed: loads its groups, so that release cannot fail. May sleep. Errors: kBadExtent when part of
+    // it is not in use, kNoMemory, kBadBitmap.
+    Status prepare(Run run);
+    // Back to free space: never published, or freed by a record that is durable and applied.
+    void release(Run run);
+    // Freed metadata; kept until release_deferred(floor) with floor > deferred->sequence.
+    void defer(Box<DeferredRun> deferred);
+    // Called when `floor` is durable.
+    void release_deferred(Sequence floor);
+
+  private:
+    struct Group;
+    enum class Fit : u8 { kWhole, kAny };
+
+    u32 group_bits(u64 index) const;
+    Status check_header(u64 index, const tarnfs_bitmap& bitmap) const;
+    Result<Group&> load_group(u64 index);
+    std::optional<Run> take(Group& group, u64 index, u64 count, std::optional<u32> behind, Fit fit);
+    Result<std::optional<Run>> sweep(u64 count, DeviceBlock near, Fit fit);
+    u64 claim(u64 count, Use use);
+
+    Media& media_;
+    const Layout& layout_;
+    Array<Atomic<Group*>> groups_;
+    Atomic<u64> free_;      // blocks free in the DRAM sense (reserve included)
+    Atomic<u64> deferred_;  // blocks in pending_
+    u64 reserve_ = 0;
+    SpinLock pending_lock_;
+    List<DeferredRun> pending_ TARN_GUARDED_BY(pending_lock_);
+};
+
+}  // namespace tarn

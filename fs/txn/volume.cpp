@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+// Volume: opening, closing, and the decision to stop.
+#include "fs/txn/volume.hpp"
+
+namespace tarn {
+
+Volume::Volume(const tarn_device& device, const Layout& layout)
+    : media_(device), layout_(layout), space_(media_, layout_), journals_(media_, layout_, space_)
+{
+}
+
+Status Volume::open(Access access)
+{
+    set_read_only();
+    TRY(journals_.load());
+    replayed_ = TRY(journals_.recover());
+    if (replayed_)
+        tarn_log_device(&media_.device(), TARN_LOG_INFO, "recovery: %llu records replayed", static_cast<unsigned long long>(replayed_));
+    TRY(space_.load());
+    if (access == Access::kReadWrite)
+        TRY(set_read_write());
+    return Ok{};
+}
+
+Status Volume::set_read_write()
+{
+    if (media_.is_read_only())
+        return Error::kReadOnly;
+    if (is_shut_down())
+        return Error::kShutDown;
+    if (!laps_started_) {
+        TRY(journals_.restart());
+        laps_started_ = true;
+    }
+    read_only_.store_release(0);
+    return Ok{};
+}
+
+Status Volume::close()
+{
+    if (!laps_started_ || is_shut_down())
+        return Ok{};
+    return retire();
+}
+
+Status Volume::retire()
+{
+    Status retired = journals_.retire();
+    if (retired.error() == Error::kDeviceFlush)
+        shut_down(retired.error());
+    else if (is_corruption(retired.error()))
+        return corrupt(retired.error(), layout_.journal_start, "journal");
+    return retired;
+}
+
+Result<Reserved> Volume::reserve(u64 count, DeviceBlock near, Use use)
+{
+    TRY(may_change());
+    for (;;) {
+        const u64 deferred = space_.deferred_blocks();
+        auto reserved = space_.reserve(count, near, use);
+        if (reserved.is_ok())
+            return reserved;
+        if (is_corruption(reserved.error()))
+            return corrupt(reserved.error(), layout_.bitmap_start, "block bitmap");
+        if (reserved.error() != Error::kNoSpace || deferred == 0)
+            return reserved;
+        TRY(retire());  // makes the deferred blocks free
+    }
+}
+
+Status Volume::may_change() const
+{
+    if (is_shut_down())
+        return Error::kShutDown;
+    if (is_read_only())
+        return Error::kReadOnly;
+    return Ok{};
+}
+
+void Volume::shut_down(Error why)
+{
+    if (is_shut_down())
+        return;
+    shut_down_.store_release(1);
+    tarn_log_device(&media_.device(), TARN_LOG_ERROR, "shut down: %s; unmount and mount again to recover", describe(why));
+}
+
+Error Volume::corrupt(Error error, DeviceBlock where, const char* what)
+{
+    tarn_log_device(&media_.device(), TARN_LOG_ERROR, "block %llu: %s: %s; now read-only, run fsck.tarnfs",
+             static_cast<unsigned long long>(where.value), describe(error), what);
+    damaged_.store_release(1);
+    set_read_only();
+    return error;
+}
+
+}  // namespace tarn

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+// Volume: the block level of a mounted file system as one object: media, free space, journals, and whether changes
+// are still allowed.
+#pragma once
+#include "fs/space/space.hpp"
+#include "fs/txn/journal.hpp"
+
+namespace tarn {
+
+class Volume {
+  public:
+    // `layout` has been checked against `device`.
+    Volume(const tarn_device& device, const Layout& layout);
+
+    Media& media() { return media_; }
+    const Layout& layout() const { return layout_; }
+    Space& space() { return space_; }
+    Journals& journals() { return journals_; }
+
+    // Recovers the journals (a writable device is changed by that, whatever the access) and loads the free-space
+    // counters. May sleep. Errors: kReadOnly when a read-only device needs recovery, the kBad* codes, kNoMemory.
+    enum class Access : u8 { kReadOnly, kReadWrite };
+    Status open(Access access);
+    // Retires everything, so that the next mount finds nothing to replay. May sleep.
+    Status close();
+
+    // Space::reserve, which retires the journals first when only deferred blocks are left. May sleep.
+    Result<Reserved> reserve(u64 count, DeviceBlock near, Use use = Use::kOrdinary);
+
+    // Raises the journals' floor over everything committed. May sleep.
+    Status retire();
+
+    // Ok, or kReadOnly / kShutDown: asked before every change.
+    Status may_change() const;
+    void set_read_only() { read_only_.store_release(1); }
+    // Allows changes; starts the journals' new laps first where that has not happened yet. May sleep.
+    // Errors: kReadOnly (device), kShutDown, kDeviceFlush.
+    Status set_read_write();
+    u64 replayed_records() const { return replayed_; }
+    bool is_read_only() const { return read_only_.load_acquire() != 0; }
+    // After an error that leaves the media in doubt, or on request: no further change until the next mount.
+    void shut_down(Error why);
+    bool is_shut_down() const { return shut_down_.load_acquire() != 0; }
+
+    // Logs damage found on the media, with where and what; switches to read-only. Returns `error` for the caller.
+    Error corrupt(Error error, DeviceBlock where, const char* what);
+    // corrupt() has been called since the volume was made.
+    bool is_damaged() const { return damaged_.load_acquire() != 0; }
+
+  private:
+    Media media_;
+    Layout layout_;
+    Space space_;
+    Journals journals_;
+    u64 replayed_ = 0;           // records replayed by open()
+    bool laps_started_ = false;  // Journals::restart has run
+    Atomic<u32> read_only_{0};
+    Atomic<u32> damaged_{0};
+    Atomic<u32> shut_down_{0};
+};
+
+}  // namespace tarn
