@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+// Namespace: attributes of any inode, and the target of a symlink.
+//
+// Crash argument: attributes and times are one record each. A symlink's target never changes once it is
+// named.
+#include <cstring>
+
+#include "fs/dir/inode_locks.hpp"
+#include "fs/dir/namespace.hpp"
+
+namespace tarn {
+
+namespace {
+
+tarn_time time_of(s64 seconds, u32 nanoseconds) { return tarn_time{seconds, nanoseconds}; }
+
+bool same(const tarn_time& time, s64 seconds, u32 nanoseconds)
+{
+    return time.seconds == seconds && time.nanoseconds == nanoseconds;
+}
+
+void set_times(tarnfs_inode& record, const tarn_times& times)
+{
+    set_access_time(record, times.access);
+    set_modify_time(record, times.modify);
+    set_change_time(record, times.change);
+}
+
+}  // namespace
+
+Status Namespace::set_attributes(Inode& inode, const tarn_attributes& attributes)
+{
+    constexpr u16 kPermissions = 07777;
+    InodeLocks locks({&inode});
+    Transaction txn(volume_);
+    tarnfs_inode& record = TRY(txn.edit_inode_record(inode.record));
+    record.mode = static_cast<u16>((record.mode & kTypeMask) | (attributes.mode & kPermissions));
+    record.uid = attributes.uid;
+    record.gid = attributes.gid;
+    set_times(record, attributes.times);
+    record.version++;
+    return txn.commit();
+}
+
+Status Namespace::write_times(Inode& inode, const tarn_times& times)
+{
+    InodeLocks locks({&inode});
+    const tarnfs_inode& now = inode.read();
+    if (same(times.access, now.atime, now.atime_ns) && same(times.modify, now.mtime, now.mtime_ns) &&
+        same(times.change, now.ctime, now.ctime_ns))
+        return Ok{};
+    Transaction txn(volume_);
+    set_times(TRY(txn.edit_inode_record(inode.record)), times);
+    return txn.commit();
+}
+
+void Namespace::attributes(Inode& inode, tarn_attributes& attributes)
+{
+    NoFsScope nofs;
+    SharedGuard guard(inode.lock);
+    const tarnfs_inode& record = inode.read();
+    attributes.number = record.number;
+    attributes.size = record.size;
+    attributes.blocks = record.blocks;
+    attributes.generation = record.generation;
+    attributes.mode = record.mode;
+    attributes.uid = record.uid;
+    attributes.gid = record.gid;
+    attributes.links = record.links;
+    attributes.device = record.device;
+    attributes.times.access = time_of(record.atime, record.atime_ns);
+    attributes.times.modify = time_of(record.mtime, record.mtime_ns);
+    attributes.times.change = time_of(record.ctime, record.ctime_ns);
+    attributes.birth = time_of(record.btime, record.btime_ns);
+}
+
+Result<u32> Namespace::read_link(Inode& link, MutableBytes buffer)
+{
+    NoFsScope nofs;
+    SharedGuard guard(link.lock);
+    const tarnfs_inode& record = link.read();
+    if (!link.is(kTypeSymlink) || record.size > buffer.size())
+        return Error::kInvalid;
+    const byte* target = reinterpret_cast<const byte*>(record.root);
+    if (!(record.flags & TARNFS_INODE_INLINE_LINK)) {
+        const Mapping mapping = TRY(BlockMap(volume_, link.tree()).lookup(nullptr, FileBlock(0), 1));
+        if (mapping.state != Mapping::State::kWritten)
+            return damaged(link, "symlink without a target");
+        target = volume_.media().at(mapping.device);
+    }
+    memcpy(buffer.data(), target, record.size);
+    if (memchr(buffer.data(), 0, record.size))
+        return damaged(link, "symlink target with a NUL");
+    return static_cast<u32>(record.size);
+}
+
+}  // namespace tarn

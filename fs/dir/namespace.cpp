@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0
+// Namespace: making, linking, removing and looking up. (rename.cpp: rename; attributes.cpp: attributes, link
+// targets.)
+//
+// Crash argument: see namespace.hpp: one transaction each. The target block of a long symlink is durable
+// before the transaction that publishes it; a new inode's record, bitmap bit and entry are in one record, so
+// there is no half-made inode and no entry without one.
+#include "fs/dir/namespace.hpp"
+
+#include <cstring>
+
+#include "fs/dir/inode_locks.hpp"
+
+namespace tarn {
+
+namespace {
+
+bool is_type(u32 mode, u16 type) { return (mode & kTypeMask) == type; }
+
+bool has_tree(const NewInode& what)
+{
+    return is_type(what.mode, kTypeRegular) || is_type(what.mode, kTypeDirectory) ||
+           (is_type(what.mode, kTypeSymlink) && what.target.size() > TARNFS_ROOT_BYTES);
+}
+
+bool has_device(u32 mode) { return is_type(mode, kTypeCharacter) || is_type(mode, kTypeBlock); }
+
+u32 packed_size(usize name_length)
+{
+    return static_cast<u32>(round_up(offsetof(tarn_dir_entry, name) + name_length, 8));
+}
+
+void pack(byte* to, const Entry& entry)
+{
+    auto& packed = *reinterpret_cast<tarn_dir_entry*>(to);
+    packed.cookie = entry.cookie;
+    packed.number = entry.inode.value;
+    packed.type = entry.type;
+    packed.length = static_cast<u8>(entry.name.size());
+    memcpy(packed.name, entry.name.data(), entry.name.size());
+}
+
+}  // namespace
+
+Error Namespace::damaged(const Inode& inode, const char* what)
+{
+    return volume_.corrupt(Error::kBadInode, block_of(inode.record), what);
+}
+
+Result<InodeNumber> Namespace::find(Inode& dir, Bytes name)
+{
+    NoFsScope nofs;
+    SharedGuard guard(dir.lock);
+    if (!dir.is_directory())
+        return Error::kNotDirectory;
+    std::optional<Entry> entry = TRY(directory(dir).find(nullptr, name));
+    if (!entry)
+        return Error::kNotFound;
+    return entry->inode;
+}
+
+Result<Namespace::Created> Namespace::create(Inode& dir, Bytes name, const NewInode& what)
+{
+    if (!is_valid_mode(what.mode))
+        return Error::kInvalid;
+    if (!dir.is_directory())
+        return Error::kNotDirectory;
+    ReservedInode reserved = TRY(fs_.inodes().reserve(dir.number));
+    DurableBatch target;
+    TRY(write_target(what, block_of(reserved.record()), target));
+    const Created created{reserved.number(), reserved.generation(), reserved.record()};
+
+    InodeLocks locks({&dir});
+    Transaction txn(volume_);
+    tarnfs_inode& parent = TRY(txn.edit_inode_record(dir.record));
+    if (parent.links == 0)
+        return Error::kNotFound;
+    if (is_type(what.mode, kTypeDirectory)) {
+        if (parent.links >= TARNFS_LINK_MAX)
+            return Error::kTooManyLinks;
+        parent.links++;
+    }
+    TRY(directory(dir).insert(txn, name, created.number, entry_type(what.mode)));
+    parent.size++;
+    touch_directory(parent, what.now);
+    TRY(fill_record(txn, reserved, dir, what));
+    if (target.size()) {
+        const TreeRoot root{created.record, created.number, created.generation, TARNFS_TREE_EXTENTS};
+        TRY(BlockMap(volume_, root).publish(txn, FileBlock(0), target.take(0)));
+    }
+    TRY(fs_.inodes().claim(txn, reserved));
+    TRY(txn.commit());
+    reserved.keep();
+    return created;
+}
+
+// The block of a symlink's target that does not fit into the inode, durable; otherwise nothing.
+Status Namespace::write_target(const NewInode& what, DeviceBlock near, DurableBatch& durable)
+{
+    if (!is_type(what.mode, kTypeSymlink))
+        return Ok{};
+    if (what.target.empty())
+        return Error::kInvalid;
+    if (what.target.size() >= kBlockSize)
+        return Error::kNameTooLong;
+    if (what.target.size() <= TARNFS_ROOT_BYTES)
+        return Ok{};
+    NoFsScope nofs;
+    Media& media = volume_.media();
+    Reserved reserved = TRY(volume_.reserve(1, near));
+    auto filled = std::move(reserved).fill(media, 0, what.target.size(), [&](byte* to, u64 length) {
+        tarn_persist_copy(&media.device(), to, what.target.data(), length);
+        return length;
+    });
+    InFlightBatch in_flight;
+    TRY(in_flight.add(std::move(*filled.token)));
+    return std::move(in_flight).fence(media, durable);
+}
+
+// The whole record of a new inode.
+Status Namespace::fill_record(Transaction& txn, const ReservedInode& reserved, Inode& dir,
+                              const NewInode& what)
+{
+    tarnfs_inode& record = TRY(txn.edit_inode_record(reserved.record()));
+    memset(&record, 0, sizeof(record));
+    const bool is_directory = is_type(what.mode, kTypeDirectory);
+    record.magic = TARNFS_INODE_MAGIC;
+    record.number = reserved.number().value;
+    record.generation = reserved.generation();
+    record.mode = static_cast<u16>(what.mode);
+    record.uid = what.uid;
+    record.gid = what.gid;
+    record.links = is_directory ? 2 : 1;
+    record.parent = is_directory ? dir.number.value : 0;
+    record.device = has_device(what.mode) ? what.device : 0;
+    record.version = 1;
+    set_access_time(record, what.now);
+    set_modify_time(record, what.now);
+    set_change_time(record, what.now);
+    record.btime = what.now.seconds;
+    record.btime_ns = what.now.nanoseconds;
+    if (has_tree(what))
+        init_tree_root(record.root, is_directory ? TARNFS_TREE_DIRECTORY : TARNFS_TREE_EXTENTS,
+                       record.generation);
+    if (!is_type(what.mode, kTypeSymlink))
+        return Ok{};
+    record.size = what.target.size();
+    if (!has_tree(what)) {
+        record.flags = TARNFS_INODE_INLINE_LINK;
+        memcpy(record.root, what.target.data(), what.target.size());
+    }
+    return Ok{};
+}
+
+Status Namespace::link(Inode& dir, Bytes name, Inode& inode, const tarn_time& now)
+{
+    InodeLocks locks({&dir, &inode});
+    if (!dir.is_directory())
+        return Error::kNotDirectory;
+    Transaction txn(volume_);
+    tarnfs_inode& record = TRY(txn.edit_inode_record(inode.record));
+    if (is_type(record.mode, kTypeDirectory))
+        return Error::kIsDirectory;
+    if (record.links == 0)
+        return Error::kNotFound;
+    if (record.links >= TARNFS_LINK_MAX)
+        return Error::kTooManyLinks;
+    tarnfs_inode& parent = TRY(txn.edit_inode_record(dir.record));
+    if (parent.links == 0)
+        return Error::kNotFound;
+    TRY(directory(dir).insert(txn, name, inode.number, entry_type(record.mode)));
+    parent.size++;
+    touch_directory(parent, now);
+    record.links++;
+    record.version++;
+    set_change_time(record, now);
+    return txn.commit();
+}
+
+// The entry has to be there and to name the inode.
+Status Namespace::check_entry(const Inode& dir, Bytes name, const Inode& inode)
+{
+    if (!dir.is_directory())
+        return Error::kNotDirectory;
+    std::optional<Entry> entry = TRY(directory(dir).find(nullptr, name));
+    if (!entry || entry->inode != inode.number)
+        return Error::kNotFound;
+    return Ok{};
+}
+
+Status Namespace::unlink(Inode& dir, Bytes name, Inode& inode, const tarn_time& now)
+{
+    InodeLocks locks({&dir, &inode});
+    TRY(check_entry(dir, name, inode));
+    Transaction txn(volume_);
+    tarnfs_inode& parent = TRY(txn.edit_inode_record(dir.record));
+    if (parent.size == 0)
+        return damaged(dir, "directory with more entries than its size says");
+    if (inode.is_directory()) {
+        if (parent.links < 3)
+            return damaged(dir, "directory with more subdirectories than links");
+        parent.links--;
+    }
+    TRY(directory(dir).erase(txn, name));
+    parent.size--;
+    touch_directory(parent, now);
+    TRY(drop_link(txn, inode, now));
+    return txn.commit();
+}
+
+// One name less; without any the inode becomes an orphan. A directory has to be empty and loses its only one.
+Status Namespace::drop_link(Transaction& txn, Inode& inode, const tarn_time& now)
+{
+    tarnfs_inode& record = TRY(txn.edit_inode_record(inode.record));
+    if (record.links == 0)
+        return damaged(inode, "named inode without links");
+    if (is_type(record.mode, kTypeDirectory)) {
+        if (!TRY(directory(inode).is_empty(&txn)))
+            return Error::kNotEmpty;
+        if (record.links != 2 || record.size != 0)
+            return damaged(inode, "empty directory with a wrong link count or size");
+        record.links = 0;
+    } else {
+        record.links--;
+    }
+    record.version++;
+    set_change_time(record, now);
+    return record.links ? Status(Ok{}) : fs_.inodes().add_orphan(txn, inode);
+}
+
+Result<u32> Namespace::read(Inode& dir, u64 cookie, MutableBytes buffer)
+{
+    NoFsScope nofs;
+    SharedGuard guard(dir.lock);
+    if (!dir.is_directory())
+        return Error::kNotDirectory;
+    const Directory entries = directory(dir);
+    u32 used = 0;
+    for (;;) {
+        std::optional<Entry> entry = TRY(entries.next(cookie));
+        if (!entry || packed_size(entry->name.size()) > buffer.size() - used)
+            return used;
+        pack(buffer.data() + used, *entry);
+        used += packed_size(entry->name.size());
+        cookie = entry->cookie + 1;
+    }
+}
+
+}  // namespace tarn

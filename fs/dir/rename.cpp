@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+// Namespace: rename.
+//
+// Crash argument: both entries, both directories' counts, the moved inode's parent and change time, and the
+// target's last link with its orphan bit are one record: the inode has the old name or the new one, never
+// both or neither, and the target is named, or an orphan.
+#include "fs/dir/inode_locks.hpp"
+#include "fs/dir/namespace.hpp"
+
+namespace tarn {
+
+Status Namespace::rename(const Rename& what)
+{
+    if (what.target && what.target->number == what.moved.number)
+        return Ok{};  // two names of one inode: POSIX wants nothing to happen
+    InodeLocks locks({&what.from_dir, &what.to_dir, &what.moved, what.target});
+    TRY(check_entry(what.from_dir, what.from, what.moved));
+    if (what.target)
+        TRY(check_target(what));
+    if (what.to_dir.read().links == 0)
+        return Error::kNotFound;
+    Transaction txn(volume_);
+    TRY(rename_records(txn, what));
+    TRY(rename_entries(txn, what));
+    if (what.target)
+        TRY(drop_link(txn, *what.target, what.now));
+    return txn.commit();
+}
+
+// The target is what `to` names and of the same sort: a directory, or not.
+Status Namespace::check_target(const Rename& what)
+{
+    TRY(check_entry(what.to_dir, what.to, *what.target));
+    if (what.moved.is_directory() == what.target->is_directory())
+        return Ok{};
+    return what.moved.is_directory() ? Error::kNotDirectory : Error::kIsDirectory;
+}
+
+Status Namespace::rename_entries(Transaction& txn, const Rename& what)
+{
+    const u8 type = entry_type(what.moved.read().mode);
+    Directory to = directory(what.to_dir);
+    if (what.target)
+        TRY(to.replace(txn, what.to, what.moved.number, type));
+    else
+        TRY(to.insert(txn, what.to, what.moved.number, type));
+    return directory(what.from_dir).erase(txn, what.from);
+}
+
+// Sizes, links, parents and times of the directories and of the moved inode.
+Status Namespace::rename_records(Transaction& txn, const Rename& what)
+{
+    const bool crosses = what.from_dir.number != what.to_dir.number;
+    const u32 moved_link = what.moved.is_directory() ? 1 : 0;
+    const u32 target_link = what.target && what.target->is_directory() ? 1 : 0;
+    tarnfs_inode& from = TRY(txn.edit_inode_record(what.from_dir.record));
+    tarnfs_inode& to = TRY(txn.edit_inode_record(what.to_dir.record));
+    tarnfs_inode& moved = TRY(txn.edit_inode_record(what.moved.record));
+    if (from.size == 0)
+        return damaged(what.from_dir, "directory with more entries than its size says");
+    if (from.links < 2 + moved_link || to.links < 2 + target_link)
+        return damaged(what.from_dir, "directory with more subdirectories than links");
+    if (crosses && moved_link && !target_link && to.links >= TARNFS_LINK_MAX)
+        return Error::kTooManyLinks;
+    from.size--;
+    from.links -= moved_link;
+    to.size += what.target ? 0 : 1;
+    to.links += moved_link;
+    to.links -= target_link;
+    touch_directory(from, what.now);
+    if (crosses)
+        touch_directory(to, what.now);
+    if (crosses && moved_link)
+        moved.parent = what.to_dir.number.value;
+    moved.version++;
+    set_change_time(moved, what.now);
+    return Ok{};
+}
+
+}  // namespace tarn

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+// Inode: reading the record.
+#include "fs/inode/inode.hpp"
+
+#include "fs/filesystem.hpp"
+
+namespace tarn {
+
+bool is_valid_mode(u32 mode)
+{
+    switch (mode & kTypeMask) {
+        case kTypeFifo:
+        case kTypeCharacter:
+        case kTypeDirectory:
+        case kTypeBlock:
+        case kTypeRegular:
+        case kTypeSymlink:
+        case kTypeSocket: return mode <= 0177777;
+        default: return false;
+    }
+}
+
+const tarnfs_inode& Inode::read(const Transaction* txn) const
+{
+    const byte* bytes = txn ? txn->view(record) : fs.media().at(record);
+    return *reinterpret_cast<const tarnfs_inode*>(bytes);
+}
+
+TreeRoot Inode::tree() const
+{
+    const u8 kind = is_directory() ? TARNFS_TREE_DIRECTORY : TARNFS_TREE_EXTENTS;
+    return TreeRoot{record, number, generation, kind};
+}
+
+void set_access_time(tarnfs_inode& record, const tarn_time& time)
+{
+    record.atime = time.seconds;
+    record.atime_ns = time.nanoseconds;
+}
+
+void set_modify_time(tarnfs_inode& record, const tarn_time& time)
+{
+    record.mtime = time.seconds;
+    record.mtime_ns = time.nanoseconds;
+}
+
+void set_change_time(tarnfs_inode& record, const tarn_time& time)
+{
+    record.ctime = time.seconds;
+    record.ctime_ns = time.nanoseconds;
+}
+
+}  // namespace tarn

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+// Kinds: what a tree needs to know about its leaf items: their tag, their size and whether one makes sense.
+//
+// A kind has
+//   kTag                    the byte in a node's header (TARNFS_TREE_*)
+//   kDefect                 the error for an item that makes no sense
+//   kMaxBytes               size of the largest item
+//   bytes(item, room)       size of an item (key included, multiple of 8), or 0 when it has not room in `room`
+//   defect(layout, item)    null, or what is wrong with an item whose size has been checked
+// Items are untrusted: neither function reads beyond what it was given.
+#pragma once
+#include "fs/media/layout.hpp"
+
+namespace tarn {
+
+// Blocks of the largest file: offsets reach 2^63 - 4096 bytes.
+inline constexpr u64 kMaxFileBlocks = (u64{1} << 51) - 1;
+
+// Reads from an item; the media is little-endian and so is the machine.
+template <class T>
+T load(const byte* from)
+{
+    T value;
+    __builtin_memcpy(&value, from, sizeof value);
+    return value;
+}
+
+// An extent item, taken apart.
+struct Extent {
+    FileBlock first;
+    u64 count = 0;
+    DeviceBlock device;
+    bool unwritten = false;
+
+    FileBlock end() const { return first + count; }
+    Run run() const { return Run{device, count}; }
+};
+
+inline Extent unpack_extent(u64 key, u64 value)
+{
+    constexpr u64 kBlockMask = (u64{1} << TARNFS_EXTENT_BLOCK_BITS) - 1;
+    return Extent{FileBlock(key), value >> TARNFS_EXTENT_BLOCK_BITS & TARNFS_EXTENT_MAX_LENGTH,
+                  DeviceBlock(value & kBlockMask), (value >> 63) != 0};
+}
+
+inline u64 pack_extent(const Extent& extent)
+{
+    return extent.device.value | extent.count << TARNFS_EXTENT_BLOCK_BITS | u64{extent.unwritten} << 63;
+}
+
+struct ExtentKind {
+    static constexpr u8 kTag = TARNFS_TREE_EXTENTS;
+    static constexpr Error kDefect = Error::kBadExtent;
+    static constexpr u32 kMaxBytes = sizeof(tarnfs_extent_item);
+
+    static u32 bytes(const byte*, u32 room)
+    {
+        return room >= sizeof(tarnfs_extent_item) ? sizeof(tarnfs_extent_item) : 0;
+    }
+    static const char* defect(const Layout& layout, Bytes item)
+    {
+        const Extent extent = unpack_extent(load<u64>(item.data()), load<u64>(item.data() + 8));
+        if (extent.first.value >= kMaxFileBlocks || extent.count > kMaxFileBlocks - extent.first.value)
+            return "extent beyond the largest file";
+        return layout.is_data(extent.run()) ? nullptr : "extent outside of the data area";
+    }
+};
+
+struct DirentKind {
+    static constexpr u8 kTag = TARNFS_TREE_DIRECTORY;
+    static constexpr Error kDefect = Error::kBadDirectory;
+    static constexpr u32 kHeader = offsetof(tarnfs_dirent_item, name);
+    static constexpr u32 kMaxBytes = (kHeader + TARNFS_NAME_MAX + 7) / 8 * 8;
+    // Keys below are never used: "." and ".." have their readdir positions there.
+    static constexpr u64 kFirstKey = 65536;
+    // A position is a signed 64-bit number to readdir.
+    static constexpr u64 kLastKey = (u64{1} << 63) - 1;
+
+    static u32 bytes(const byte* item, u32 room)
+    {
+        if (room < kHeader)
+            return 0;
+        u32 length = load<u8>(item + offsetof(tarnfs_dirent_item, name_length));
+        u32 whole = (kHeader + length + 7) / 8 * 8;
+        return whole <= room ? whole : 0;
+    }
+    static const char* defect(const Layout& layout, Bytes item);
+};
+
+}  // namespace tarn
