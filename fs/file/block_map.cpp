@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+// BlockMap: see block_map.hpp.
+#include "fs/file/block_map.hpp"
+
+namespace tarn {
+
+namespace {
+
+Extent decode(const Item& item) { return unpack_extent(item.key, load<u64>(item.payload.data())); }
+
+// True when `b` goes on where `a` ends, in the file and on the device, and both fit into one extent.
+bool continues(const Extent& a, const Extent& b)
+{
+    return a.end() == b.first && a.device + a.count == b.device && a.unwritten == b.unwritten &&
+           a.count + b.count <= TARNFS_EXTENT_MAX_LENGTH;
+}
+
+// The payload of an extent's item.
+struct ExtentValue {
+    u64 value;
+    explicit ExtentValue(const Extent& extent) : value(pack_extent(extent)) {}
+    Bytes bytes() const { return Bytes(reinterpret_cast<const byte*>(&value), sizeof value); }
+};
+
+}  // namespace
+
+// The extent that begins at or below `at`.
+Result<std::optional<Extent>> BlockMap::below(const Transaction* txn, FileBlock at) const
+{
+    const std::optional<Item> item = TRY(tree_.at_or_below(txn, at.value));
+    return item ? std::optional(decode(*item)) : std::nullopt;
+}
+
+// The extent that begins at or above `at`.
+Result<std::optional<Extent>> BlockMap::above(const Transaction* txn, FileBlock at) const
+{
+    const std::optional<Item> item = TRY(tree_.at_or_above(txn, at.value));
+    return item ? std::optional(decode(*item)) : std::nullopt;
+}
+
+Result<Mapping> BlockMap::lookup(const Transaction* txn, FileBlock at, u64 max) const
+{
+    TARN_ASSERT(max > 0);
+    if (at.value >= kMaxFileBlocks)
+        return Error::kTooLarge;
+    const std::optional<Extent> found = TRY(below(txn, at));
+    if (found && found->end() > at) {
+        const u64 skipped = at - found->first;
+        const auto state = found->unwritten ? Mapping::State::kUnwritten : Mapping::State::kWritten;
+        return Mapping{at, min(max, found->count - skipped), found->device + skipped, state};
+    }
+    Mapping hole{at, min(max, kMaxFileBlocks - at.value), DeviceBlock(), Mapping::State::kHole};
+    if (hole.count > 1)
+        if (const std::optional<Extent> next = TRY(above(txn, at)))
+            hole.count = min(hole.count, next->first - at);
+    return hole;
+}
+
+Status BlockMap::count_blocks(Transaction& txn, u64 added, u64 removed)
+{
+    tarnfs_inode& record = TRY(txn.edit_inode_record(tree_.root().record));
+    record.blocks += added;
+    record.blocks -= min<u64>(record.blocks, removed);
+    return Ok{};
+}
+
+Status BlockMap::publish(Transaction& txn, FileBlock at, Initialised<Durable>&& token)
+{
+    Initialised<Durable> owned = std::move(token);
+    const Extent fresh{at, owned.run().count, owned.run().start};
+    if (at.value >= kMaxFileBlocks || fresh.count > kMaxFileBlocks - at.value)
+        return Error::kTooLarge;
+    TARN_BUG_ON(fresh.count > TARNFS_EXTENT_MAX_LENGTH);
+    TRY(add(txn, fresh));
+    TRY(count_blocks(txn, fresh.count, 0));
+    return txn.own(std::move(owned));
+}
+
+// Puts an extent into a hole, joined with its neighbours where it continues them. In the usual case, an
+// append, one look-up tells all: what begins at or below the new extent's end is the extent before it.
+Status BlockMap::add(Transaction& txn, const Extent& fresh)
+{
+    Extent whole = fresh;
+    std::optional<Extent> before = TRY(below(&txn, fresh.end()));
+    if (before && before->first == fresh.end()) {
+        const Extent after = *before;
+        before = TRY(below(&txn, fresh.end() - 1));
+        if (continues(whole, after)) {
+            TRY(tree_.erase(txn, after.first.value));
+            whole.count += after.count;
+        }
+    }
+    if (before && before->end() > fresh.first)
+        return volume_.corrupt(Error::kBadExtent, block_of(tree_.root().record), "hole that is mapped");
+    if (!before || !continues(*before, whole))
+        return tree_.insert(txn, whole.first.value, ExtentValue(whole).bytes());
+    before->count += whole.count;
+    return tree_.replace(txn, before->first.value, ExtentValue(*before).bytes());
+}
+
+// Removes [from, to) of an extent; the range lies in it.
+Status BlockMap::cut(Transaction& txn, const Extent& extent, FileBlock from, FileBlock to, Freed what)
+{
+    const Extent head{extent.first, from - extent.first, extent.device, extent.unwritten};
+    const Extent tail{to, extent.end() - to, extent.device + (to - extent.first), extent.unwritten};
+    if (head.count)
+        TRY(tree_.replace(txn, head.first.value, ExtentValue(head).bytes()));
+    else
+        TRY(tree_.erase(txn, extent.first.value));
+    if (tail.count)
+        TRY(tree_.insert(txn, tail.first.value, ExtentValue(tail).bytes(), Use::kReserve));
+    TRY(count_blocks(txn, 0, to - from));
+    return txn.free(Run{extent.device + head.count, to - from}, what);
+}
+
+Status BlockMap::unmap(Transaction& txn, FileBlock from, u64 count, u64* done, Freed what)
+{
+    *done = 0;
+    if (from.value >= kMaxFileBlocks)
+        return Error::kTooLarge;
+    const FileBlock end = from + min(count, kMaxFileBlocks - from.value);
+    FileBlock at = from;
+    while (at < end) {
+        std::optional<Extent> extent = TRY(below(&txn, at));
+        if (!extent || extent->end() <= at)
+            extent = TRY(above(&txn, at));
+        if (!extent || extent->first >= end) {
+            *done = count;
+            return Ok{};
+        }
+        at = max(at, extent->first);
+        const FileBlock to = min(end, extent->end());
+        TRY(cut(txn, *extent, at, to, what));
+        at = to;
+        *done = at - from;
+        if (txn.weight() > Transaction::kStepWeight)
+            return Ok{};
+    }
+    *done = count;
+    return Ok{};
+}
+
+Result<std::optional<FileBlock>> BlockMap::last(const Transaction* txn) const
+{
+    const std::optional<Extent> extent = TRY(below(txn, FileBlock(kMaxFileBlocks - 1)));
+    return extent ? std::optional(extent->end() - 1) : std::nullopt;
+}
+
+}  // namespace tarn

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+// BlockMap: which device blocks hold a file's blocks: the extents of one inode, on a Tree.
+//
+// Invariants: extents do not overlap and none is empty; extents that continue one another in the file and on
+// the device and have one state are one extent (up to TARNFS_EXTENT_MAX_LENGTH); every extent lies in the
+// data area. A file block gets a device block only through publish(), whose argument is the evidence that the
+// contents are durable (fs/media/tokens.hpp). The map keeps tarnfs_inode.blocks; size and times are the
+// caller's.
+//
+// Locks: the owner's Inode::lock, shared to look, exclusive from the first change until commit() has
+// returned.
+//
+// Crash argument: contents were durable before the transaction began (the token says so); the extent, the
+// bitmap bits and the block count are in its one record. A freed data run is handed out again only behind the
+// durable record that freed it (Freed::kData), so nobody else's bytes show through this map.
+#pragma once
+#include <optional>
+
+#include "fs/tree/tree.hpp"
+
+namespace tarn {
+
+struct Mapping {
+    enum class State : u8 { kHole, kWritten, kUnwritten };
+
+    FileBlock first;
+    u64 count = 0;       // blocks, >= 1
+    DeviceBlock device;  // of `first`; meaningless for a hole
+    State state = State::kHole;
+
+    bool is_hole() const { return state == State::kHole; }
+};
+
+class BlockMap {
+  public:
+    BlockMap(Volume& volume, const TreeRoot& root) : volume_(volume), tree_(volume, root) {}
+
+    // The run of one state and one device run that begins at `at`: 1..max blocks. `txn` may be null. No
+    // sleep. With `max` 1 a hole costs one descent. Errors: kBadNode, kBadExtent, kTooLarge (`at` beyond the
+    // largest file).
+    Result<Mapping> lookup(const Transaction* txn, FileBlock at, u64 max) const;
+
+    // Puts the token's run at `at`, which must be a hole (kBadExtent otherwise), and marks it in use. May
+    // sleep. Errors: also kNoSpace, kNoMemory, kBadNode, kTooLarge. On error the token's run goes back to
+    // free space and the caller drops the transaction.
+    Status publish(Transaction& txn, FileBlock at, Initialised<Durable>&& token);
+
+    // Removes what maps [from, from + count) and frees its blocks, in ascending order; stops early when the
+    // transaction grows large. `*done` is how many blocks of the range have been dealt with, >= 1 on success
+    // with count >= 1: the caller goes on behind them with a new transaction. May sleep. Errors: kNoSpace (a
+    // hole in the middle of an extent may need a node; the reserve is used), kNoMemory, kBadNode, kBadExtent:
+    // drop the transaction.
+    Status unmap(Transaction& txn, FileBlock from, u64 count, u64* done, Freed what = Freed::kData);
+
+    // The last block that is mapped, if any is. No sleep. Errors as lookup.
+    Result<std::optional<FileBlock>> last(const Transaction* txn = nullptr) const;
+
+  private:
+    Result<std::optional<Extent>> below(const Transaction* txn, FileBlock at) const;
+    Result<std::optional<Extent>> above(const Transaction* txn, FileBlock at) const;
+    Status add(Transaction& txn, const Extent& extent);
+    Status cut(Transaction& txn, const Extent& extent, FileBlock from, FileBlock to, Freed what);
+    Status count_blocks(Transaction& txn, u64 added, u64 removed);
+
+    Volume& volume_;
+    Tree<ExtentKind> tree_;
+};
+
+}  // namespace tarn

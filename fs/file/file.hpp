@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+// File: what may be done with the contents of a regular file. A thin view of an InodeObject; made for one call.
+//
+// Locks. The VFS's are taken by the glue and stand at each function of fs/file_core.h; this class takes entry locks, then
+// Inode::lock, in that order, and never an entry lock under an Inode::lock:
+//  - i_rwsem exclusive keeps the size and the set of mapped blocks from shrinking or growing through write and truncate;
+//    faults may still fill holes below the size.
+//  - invalidate_lock, held by faults (shared) and truncation (exclusive), keeps blocks from being freed between the
+//    moment a fault looks one up and the moment its PTE and its entry exist.
+//  - the entry lock makes look-up, allocation and PTE one step for a block: two faults cannot both allocate, and a fault
+//    that saw a hole has installed its zero page before the writer that fills the hole un-maps zero pages.
+// Whoever waits for user memory (copy out, fault-in of a write's source) holds i_rwsem only.
+//
+// Crash argument: a block is reachable only through a Durable token (fill.cpp); a larger size is committed only when
+// everything below it is durable, the rest of the old last block zeroed included (truncate.cpp); nothing behind the size
+// is ever believed. Bytes overwritten in place are durable at the next fence of the same thread.
+#pragma once
+#include "fs/file/block_map.hpp"
+#include "fs/file/object.hpp"
+#include "fs/filesystem.hpp"
+
+struct tarn_user;
+struct tarn_write;
+
+namespace tarn {
+
+inline constexpr u64 kMaxFileSize = (u64{1} << 63) - kBlockSize;  // s_maxbytes
+inline constexpr FileBlock kLastFileBlock{(kMaxFileSize >> kBlockShift) - 1};
+
+constexpr FileBlock file_block(u64 offset) { return FileBlock(offset >> kBlockShift); }
+// The first block that begins at or behind `offset`.
+constexpr FileBlock file_block_up(u64 offset) { return FileBlock(divide_up(offset, kBlockSize)); }
+constexpr u64 byte_offset(FileBlock block) { return block.value << kBlockShift; }
+
+enum class FaultKind : u8 { kRead, kWrite };
+enum class Seek : u8 { kData, kHole };
+enum class Evict : u8 { kKeep, kDiscard };
+
+class File {
+  public:
+    explicit File(InodeObject& object)
+        : object_(object), inode_(object.inode), tracker_(object.tracker), volume_(object.inode.fs.volume()),
+          media_(volume_.media())
+    {
+    }
+
+    // fault.cpp. Errors: kBeyondEnd, kNoSpace, kNoMemory, kReadOnly, kShutDown, damage.
+    Status fault(tarn_fault* fault, FileBlock at, FaultKind kind, const InvalidateHeld& held);
+
+    // read.cpp. Errors: kFault (not a byte delivered), kBeyondEnd (seek), damage.
+    Result<u64> read(u64 offset, u64 length, tarn_user* to);
+    Result<u64> seek(u64 offset, Seek what);
+    u64 size();
+
+    // write.cpp. Bytes now in the file, 0 when the source was not resident. Errors: kNoSpace, kNoMemory, kReadOnly ...
+    Result<u64> write(tarn_write& write);
+    Status write_end(tarn_write& write);
+
+    // truncate.cpp. Errors: kBusy (shrinking: a page is pinned, nothing changed), kNoSpace, kNoMemory, kReadOnly ...
+    Status resize(u64 size, const tarn_times& times);
+
+    // sync.cpp. Errors: kDeviceFlush. Evicting errors: kBusy (kDiscard and a page is pinned).
+    Status sync(FileBlock from, FileBlock last);
+    bool trim();
+    Status evict(Evict how);
+
+  private:
+    BlockMap map() const { return BlockMap(volume_, inode_.tree()); }
+    // The run at `at`, under Inode::lock.
+    Result<Mapping> look_up(FileBlock at, u64 max);
+    Result<Mapping> look_up_below_end(FileBlock at);
+    DeviceBlock place_for(const BlockMap& map, FileBlock at) const;
+    // fence() with the volume shut down when it fails.
+    Status fence();
+    Result<Initialised<Durable>> fence(Initialised<InFlight>&& token);
+
+    Result<DeviceBlock> fill_hole(FileBlock at);
+
+    struct Piece;
+    Result<Piece> piece_at(u64 offset, u64 length);
+
+    u64 copy_in(byte* target, u64 length, tarn_user* from);
+    Result<u64> overwrite(tarn_write& write, const Mapping& mapping);
+    Result<std::optional<u64>> fill(tarn_write& write, FileBlock first, u64 count);
+    Result<u64> fill_locked(tarn_write& write, const Mapping& hole);
+    Status log_growth(Transaction& txn, u64 size, const tarn_times& times);
+
+    Status grow(u64 from, u64 to, const tarn_times& times);
+    Status shrink(u64 to, const tarn_times& times);
+    Result<bool> shrink_record(u64 to, const tarn_times& times);
+    Status finish_shrinking(FileBlock first);
+    Status free_behind_end(u64 size);
+    Result<bool> zero_behind(u64 end, u64 to);
+
+    enum class Forget : u8 { kWriteBack, kLose };
+    bool forget(FileBlock from, Forget how);
+    void write_back(const LockedRange& range, FileBlock at);
+
+    InodeObject& object_;
+    Inode& inode_;
+    DirtyTracker& tracker_;
+    Volume& volume_;
+    Media& media_;
+};
+
+}  // namespace tarn

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+// Making durable what was stored through mappings, and forgetting pages.
+//
+// A write-back of one file at a time (write_back_lock). It marks what is dirty when it begins, so it ends even while
+// others keep dirtying; visits each marked run once: un-map, WRITEBACK, write the lines back, unlock; one fence; then
+// clears DIRTY wherever WRITEBACK is still set, that is, where nobody has been given a writable PTE in between. Its cost
+// is that of the dirty pages in the range. Why nothing is lost: fs/dax/range.cpp.
+//
+// A second caller that finds nothing dirty may return at once: DIRTY goes only behind the fence.
+#include "fs/file/file.hpp"
+
+namespace tarn {
+
+Status File::sync(FileBlock from, FileBlock last)
+{
+    using Tag = DirtyTracker::Tag;
+    if (!tracker_.has_dirty() || last < from)
+        return Ok{};
+    MutexGuard guard(tracker_.write_back_lock());
+    tracker_.tag_for_write_back(from, last);
+    bool any = false;
+    tracker_.each_tagged(Tag::kToWrite, from, last, [&](LockedRange& range) {
+        range.zap();
+        range.begin_write_back();
+        for (FileBlock at = range.first(); at < range.end(); at += 1)
+            write_back(range, at);
+        any = true;
+    });
+    if (!any)
+        return Ok{};
+    Status fenced = fence();
+    tracker_.each_tagged(Tag::kWriteBack, from, last, [&](LockedRange& range) {
+        fenced ? range.finish_write_back() : range.cancel_write_back();
+    });
+    return fenced;
+}
+
+void File::write_back(const LockedRange& range, FileBlock at)
+{
+    if (std::optional<Pfn> page = range.pfn(at))
+        media_.write_back(media_.at(media_.block_of_pfn(*page)), kBlockSize);
+}
+
+bool File::trim()
+{
+    if (!tracker_.take_mapped())
+        return tracker_.has_dirty();
+    bool dirty = false;
+    tracker_.each(FileBlock(0), kLastFileBlock, [&](LockedRange& range) {
+        range.zap();
+        dirty |= range.trim();
+    });
+    return dirty;
+}
+
+// Nobody maps, opens or writes the file any more. After a shutdown the device may not even be there. Without a fence that succeeds the dirty lines are only in the cache,
+// and that is said; the inode leaves memory all the same.
+Status File::evict(Evict how)
+{
+    if (volume_.is_shut_down()) {
+        forget(FileBlock(0), Forget::kLose);
+        return Ok{};
+    }
+    if (how == Evict::kDiscard) {
+        if (tracker_.find_pinned(FileBlock(0), kLastFileBlock))
+            return Error::kBusy;
+        forget(FileBlock(0), Forget::kLose);
+        return Ok{};
+    }
+    if (!forget(FileBlock(0), Forget::kWriteBack))
+        return Ok{};
+    return fence();
+}
+
+// Removes every entry from `from` on; true if lines were written back, which the caller fences if it needs to.
+bool File::forget(FileBlock from, Forget how)
+{
+    bool any = false;
+    tracker_.each(from, kLastFileBlock, [&](LockedRange& range) {
+        for (FileBlock at = range.first(); how == Forget::kWriteBack && at < range.end(); at += 1) {
+            if (!range.is_dirty(at))
+                continue;
+            write_back(range, at);
+            any = true;
+        }
+        range.drop();
+    });
+    return any;
+}
+
+}  // namespace tarn

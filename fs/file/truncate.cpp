@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+// Changing the size.
+//
+// The glue holds i_rwsem and invalidate_lock exclusive: no write, no fault, so no new mapping and, once everything behind
+// the new size is un-mapped, no new pin there. Write-back may still run; it holds entry locks, which are waited for.
+//
+// Shrinking: pins are looked for first, so that kBusy changes nothing. Then the entries go, dirty lines written back, so
+// that a failure after that loses no data. One transaction sets the size and frees what fits; if that is not all it also
+// makes the inode an orphan, further transactions free the rest, and the last one takes the mark away. The rest of the
+// last block is zeroed only after the size is committed: before, a crash would show zeroes in a file of the old size.
+//
+// Growing (also in write.cpp): bytes behind the old end, in its block, may be anything that was stored through a mapping,
+// and blocks behind it may be left from a truncation that failed. So the blocks are freed and the rest of the last block
+// is zeroed and fenced before the new size is committed.
+//
+// Crash argument: the size is committed in the transaction that begins the freeing, so a crash leaves either the old
+// file, or the new size with an orphan mark by which the mount frees what is behind it. Nothing behind the size is believed.
+#include "fs/file/file.hpp"
+
+namespace tarn {
+
+Status File::resize(u64 size, const tarn_times& times)
+{
+    NoFsScope nofs;
+    TRY(volume_.may_change());
+    if (size > kMaxFileSize)
+        return Error::kTooLarge;
+    const u64 now = this->size();
+    return size < now ? shrink(size, times) : grow(now, size, times);
+}
+
+// ---- growing ------------------------------------------------------------------------------------------------
+
+// From a size to one that is not smaller.
+Status File::grow(u64 from, u64 to, const tarn_times& times)
+{
+    TRY(free_behind_end(from));
+    if (TRY(zero_behind(from, to)))
+        TRY(fence());
+    ExclusiveGuard guard(inode_.lock);
+    Transaction txn(volume_);
+    TRY(log_growth(txn, to, times));
+    return txn.commit();
+}
+
+// Frees blocks that an interrupted truncation left behind the end. Looked for once in the life of the object.
+Status File::free_behind_end(u64 size)
+{
+    if (object_.end_is_clean.load_acquire())
+        return Ok{};
+    return finish_shrinking(file_block_up(size));
+}
+
+// Zeroes from the end of the file to `to` or to the end of its block, whichever is first; true if there was something to
+// zero, which the caller fences before a larger size is committed. Mappings stay: a store into these bytes that comes
+// while the file grows is as good as one that comes after.
+Result<bool> File::zero_behind(u64 end, u64 to)
+{
+    const FileBlock at = file_block(end);
+    const u64 skip = end - byte_offset(at);
+    to = min(to, byte_offset(at) + kBlockSize);
+    if (skip == 0 || to <= end)
+        return false;
+    Mapping mapping = TRY(look_up(at, 1));
+    if (mapping.state != Mapping::State::kWritten)
+        return false;
+    media_.zero(media_.writable(mapping.device) + skip, to - end);
+    return true;
+}
+
+// ---- shrinking ----------------------------------------------------------------------------------------------
+
+Status File::shrink(u64 to, const tarn_times& times)
+{
+    const FileBlock first = file_block_up(to);
+    if (tracker_.find_pinned(first, kLastFileBlock))
+        return Error::kBusy;
+    const bool lines_in_flight = forget(first, Forget::kWriteBack);
+    Result<bool> all_freed = shrink_record(to, times);
+    if (!all_freed) {
+        if (lines_in_flight)
+            TRY(fence());
+        return all_freed.error();
+    }
+    // The size has changed: what is left undone is behind the end, where it does not show.
+    if (!all_freed.value()) {
+        object_.end_is_clean.store_release(0);
+        Status finished = finish_shrinking(first);
+        if (!finished)
+            tarn_log(TARN_LOG_WARNING, "inode %llu: blocks behind its end are not free yet: %s", inode_.number.value,
+                     describe(finished.error()));
+    }
+    // No fence: whoever looks at these bytes now has the block mapped, and nobody believes them after a crash.
+    TRY(zero_behind(to, to + kBlockSize));
+    return Ok{};
+}
+
+// The transaction that changes the size. False: there is more to free, and the inode is an orphan.
+Result<bool> File::shrink_record(u64 to, const tarn_times& times)
+{
+    ExclusiveGuard guard(inode_.lock);
+    BlockMap blocks = map();
+    Transaction txn(volume_);
+    tarnfs_inode& record = TRY(txn.edit_inode_record(inode_.record));
+    record.size = to;
+    set_modify_time(record, times.modify);
+    set_change_time(record, times.change);
+    const FileBlock first = file_block_up(to);
+    std::optional<FileBlock> last = TRY(blocks.last(&txn));
+    bool all_freed = true;
+    if (last && *last >= first) {
+        const u64 count = *last - first + 1;
+        u64 done = 0;
+        TRY(blocks.unmap(txn, first, count, &done));
+        all_freed = done >= count;
+    }
+    if (!all_freed)
+        TRY(inode_.fs.inodes().add_orphan(txn, inode_));
+    TRY(txn.commit());
+    return all_freed;
+}
+
+// Frees everything from `first` on, which is behind the end, and then the orphan mark if there is one.
+Status File::finish_shrinking(FileBlock first)
+{
+    InodeTable& table = inode_.fs.inodes();
+    TRY(table.free_blocks(inode_, first));
+    ExclusiveGuard guard(inode_.lock);
+    if (inode_.read().links != 0 && TRY(table.is_orphan(inode_))) {
+        Transaction txn(volume_);
+        TRY(table.remove_orphan(txn, inode_));
+        TRY(txn.commit());
+    }
+    object_.end_is_clean.store_release(1);
+    return Ok{};
+}
+
+}  // namespace tarn

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+// write(2), in bounded steps. The glue holds i_rwsem exclusive, has faulted the source in, and comes back for the rest.
+//
+// A step works on one run of the block map:
+//  - mapped: the bytes are copied over what is there. Nothing can be freed under it (i_rwsem); nobody else's view needs
+//    to change. Atomic per 8-byte word, like a store through a mapping.
+//  - a hole: entry locks of the run, then Inode::lock, then reserve, fill, fence, publish, commit. Faults on these blocks
+//    wait at the entry lock or at Inode::lock, so none sees a block before it is filled; zero pages are un-mapped before
+//    the entries are unlocked, so none keeps showing the hole.
+// The copy runs with page faults disabled: under these locks a fault on the source could need the very same ones (the
+// source may be a mapping of this file, D2). A copy that ends early publishes what it got, the rest of the last block
+// zeroed, and the glue goes round again after faulting in more.
+//
+// No step un-maps a page before it has copied: the source could be that page, and the write would never end.
+//
+// Crash argument: fresh bytes are fenced before the record that publishes them; a record that grows the size is committed
+// only after all bytes below the new size were fenced, those zeroed behind the old end included. Overwritten bytes below the old size are fenced by write_end.
+#include "fs/file/file.hpp"
+#include "fs/file_core.h"
+
+namespace tarn {
+
+static_assert(TARN_WRITE_STEP == DirtyTracker::kMaxRange * kBlockSize);
+static_assert(TARN_FILE_SIZE_MAX == kMaxFileSize);
+
+Result<u64> File::write(tarn_write& write)
+{
+    NoFsScope nofs;
+    TRY(volume_.may_change());
+    if (write.length == 0)
+        return u64{0};
+    if (write.offset >= kMaxFileSize || write.length > kMaxFileSize - write.offset)
+        return Error::kTooLarge;
+    const u64 end = size();
+    if (write.offset + write.length > end)
+        TRY(free_behind_end(end));
+    if (write.offset > end)
+        TRY(zero_behind(end, write.offset));
+    u64 length = min<u64>(write.length, TARN_WRITE_STEP);
+    FileBlock first = file_block(write.offset);
+    u64 count = min(file_block_up(write.offset + length) - first, DirtyTracker::kMaxRange);
+    for (;;) {
+        Mapping mapping = TRY(look_up(first, count));
+        if (mapping.state == Mapping::State::kWritten)
+            return overwrite(write, mapping);
+        if (mapping.state == Mapping::State::kUnwritten)
+            return Error::kUnsupported;
+        if (auto filled = TRY(fill(write, first, mapping.count)))
+            return *filled;
+    }
+}
+
+// Copies from the caller. The kernel's copy leaves no line in the cache where it runs to the end; where it stops early it
+// has stored the last bytes through the cache.
+u64 File::copy_in(byte* target, u64 length, tarn_user* from)
+{
+    u64 copied = tarn_user_copy_in(from, target, length);
+    TARN_BUG_ON(copied > length);
+    if (copied < length)
+        media_.write_back(target, copied);
+    return copied;
+}
+
+Result<u64> File::overwrite(tarn_write& write, const Mapping& mapping)
+{
+    u64 skip = write.offset - byte_offset(mapping.first);
+    u64 length = min(write.length, mapping.count * kBlockSize - skip);
+    u64 copied = copy_in(media_.writable(mapping.device) + skip, length, write.from);
+    if (copied == 0)
+        return copied;
+    media_.account(copied);
+    write.unfenced = 1;
+    ExclusiveGuard guard(inode_.lock);
+    if (write.offset + copied <= inode_.read().size)
+        return copied;
+    TRY(fence());
+    write.unfenced = 0;
+    Transaction txn(volume_);
+    TRY(log_growth(txn, write.offset + copied, write.times));
+    TRY(txn.commit());
+    return copied;
+}
+
+// Nothing: the hole has been filled since it was seen, by a fault.
+Result<std::optional<u64>> File::fill(tarn_write& write, FileBlock first, u64 count)
+{
+    LockedRange range = TRY(tracker_.lock_range(first, count));
+    u64 copied = 0;
+    {
+        ExclusiveGuard guard(inode_.lock);
+        Mapping hole = TRY(map().lookup(nullptr, first, count));
+        if (!hole.is_hole())
+            return std::optional<u64>();
+        copied = TRY(fill_locked(write, hole));
+    }
+    if (copied)
+        range.zap_zero_pages();
+    return std::optional<u64>(copied);
+}
+
+// Fills as much of the hole as one run of free space and the copy give. Inode::lock held.
+Result<u64> File::fill_locked(tarn_write& write, const Mapping& hole)
+{
+    BlockMap blocks = map();
+    Reserved reserved = TRY(volume_.reserve(hole.count, place_for(blocks, hole.first)));
+    const u64 head = write.offset - byte_offset(hole.first);
+    const u64 length = min(write.length, reserved.run().count * kBlockSize - head);
+    auto copy = [&](byte* target, u64 wanted) { return copy_in(target, wanted, write.from); };
+    Reserved::Filled filled = std::move(reserved).fill(media_, head, length, copy);
+    if (!filled.token)
+        return u64{0};
+    Initialised<Durable> token = TRY(fence(std::move(*filled.token)));
+    write.unfenced = 0;
+    Transaction txn(volume_);
+    TRY(blocks.publish(txn, hole.first, std::move(token)));
+    TRY(log_growth(txn, write.offset + filled.copied, write.times));
+    TRY(txn.commit());
+    return filled.copied;
+}
+
+// The record's part of a write: times, and the size if it grows. Inode::lock held.
+Status File::log_growth(Transaction& txn, u64 size, const tarn_times& times)
+{
+    tarnfs_inode& record = TRY(txn.edit_inode_record(inode_.record));
+    record.size = max<u64>(record.size, size);
+    set_modify_time(record, times.modify);
+    set_change_time(record, times.change);
+    return Ok{};
+}
+
+Status File::write_end(tarn_write& write)
+{
+    if (!write.unfenced)
+        return Ok{};
+    write.unfenced = 0;
+    return fence();
+}
+
+}  // namespace tarn
