@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The core's C ABI, part one: mount, inodes, directories. (fs/file_core.h: file data.)
+ *
+ * Called by the glue (fs/linux/{super,inode,namei,dir}.c); implemented by fs/core.cpp, which only translates
+ * to the C++ classes FileSystem, Inode and Namespace. Unless a line says otherwise a function may sleep,
+ * takes the core's own locks (never the VFS's) and returns 0 or a negative errno. After an error nothing has
+ * changed on the media.
+ */
+#ifndef TARN_FS_CORE_H
+#define TARN_FS_CORE_H
+
+#include "cxxrt/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct tarn_fs; /* one mounted file system (C++: FileSystem) */
+
+/* Storage of the C++ part of an inode (InodeObject, fs/file/object.hpp), inside the kernel's inode container.
+ * Built by tarn_inode_open or tarn_dir_create, destroyed by tarn_inode_close or tarn_inode_free; raw memory
+ * before and after. */
+#ifdef TARN_LOCKDEP
+#define TARN_INODE_STORAGE 1024
+#else
+#define TARN_INODE_STORAGE 384
+#endif
+
+struct tarn_inode {
+	TARN_ALIGN8 unsigned char storage[TARN_INODE_STORAGE];
+};
+
+/* ---- mount -------------------------------------------------------------------------------------------- */
+
+enum tarn_access { TARN_READ_WRITE = 0, TARN_READ_ONLY = 1 };
+
+/* Checks the superblock, replays the journals (also for a read-only mount, when the device can be written),
+ * loads what the mount needs, frees orphans (read-write only). `device` is copied. On failure *why is a
+ * constant string of a few words; the details have been logged. */
+int tarn_fs_open(const struct tarn_device *device, enum tarn_access access, struct tarn_fs **fs,
+		 const char **why);
+/* Ends it: everything durable in place when it could be. No inode may be open. */
+void tarn_fs_close(struct tarn_fs *fs);
+/* The device is gone: from now on nothing is stored, and tarn_fs_close will not touch the media. Does not
+ * sleep. */
+void tarn_fs_abandon(struct tarn_fs *fs);
+
+/* Remount. To read-write: frees orphans; -EROFS when the device cannot be written, or damage was found since
+ * mount. */
+int tarn_fs_set_access(struct tarn_fs *fs, enum tarn_access access);
+/* True once changes are refused: mounted so, damage found, or shut down. Does not sleep. */
+int tarn_fs_is_read_only(const struct tarn_fs *fs);
+
+/* Every operation that has returned is durable. */
+int tarn_fs_sync(struct tarn_fs *fs);
+/* The same, and the media needs no replay: for freezing. */
+int tarn_fs_settle(struct tarn_fs *fs);
+
+struct tarn_statistics {
+	unsigned long long blocks;	/* 4 KiB, of files and trees: without the fixed metadata */
+	unsigned long long free;	/* reserve included */
+	unsigned long long available;	/* for ordinary operations */
+	unsigned long long inodes;	/* in use or possible */
+	unsigned long long free_inodes; /* possible */
+};
+void tarn_fs_statistics(struct tarn_fs *fs, struct tarn_statistics *statistics);
+
+/* The superblock's uuid (16 bytes, valid while mounted). Does not sleep. */
+const unsigned char *tarn_fs_uuid(const struct tarn_fs *fs);
+
+/* ---- inodes ------------------------------------------------------------------------------------------- */
+
+#define TARN_ROOT_INODE 1ULL
+#define TARN_LINK_MAX	0x7fffffffU
+#define TARN_NAME_MAX	255
+
+struct tarn_times {
+	struct tarn_time access, modify, change;
+};
+
+struct tarn_attributes {
+	unsigned long long number;
+	unsigned long long size;   /* as in struct tarnfs_inode */
+	unsigned long long blocks; /* 4 KiB */
+	unsigned int generation;
+	unsigned int mode; /* as in stat(2) */
+	unsigned int uid;
+	unsigned int gid;
+	unsigned int links;
+	unsigned int device; /* new_encode_dev */
+	struct tarn_times times;
+	struct tarn_time birth;
+};
+
+/* Builds the object of inode `number`, which a directory entry names, and reads its attributes. -EUCLEAN:
+ * damaged, or there is no such inode. */
+int tarn_inode_open(struct tarn_fs *fs, unsigned long long number, struct tarn_inode *inode,
+		    struct tarn_attributes *attributes);
+/* Destroys the object; the media keeps the inode. */
+void tarn_inode_close(struct tarn_inode *inode);
+/* Destroys the object of an inode without links and frees it: blocks, then number, in as many transactions as
+ * it takes. Where that fails or changes are not allowed the inode stays an orphan, freed at the next
+ * read-write mount. */
+void tarn_inode_free(struct tarn_inode *inode);
+
+/* The record as it is. The glue's VFS inode may know newer times (write, mkwrite, read). */
+void tarn_inode_attributes(struct tarn_inode *inode, struct tarn_attributes *attributes);
+/* Makes mode, uid, gid and times what `attributes` says (the type bits of mode stay), in one transaction. */
+int tarn_inode_set_attributes(struct tarn_inode *inode, const struct tarn_attributes *attributes);
+/* Makes the times durable: for times that were only kept in the VFS inode. */
+int tarn_inode_write_times(struct tarn_inode *inode, const struct tarn_times *times);
+/* Copies a symlink's target, no NUL. Returns its length, which is 1..`size`, or a negative errno. */
+int tarn_inode_read_link(struct tarn_inode *inode, char *buffer, unsigned int size);
+
+/* ---- directories: each change is one transaction, durable on return ----------------------------------- */
+
+struct tarn_name {
+	const char *bytes;
+	unsigned int length; /* -ENAMETOOLONG from 256 on */
+};
+
+/* *number of the entry. -ENOENT: none. */
+int tarn_dir_find(struct tarn_inode *dir, struct tarn_name name, unsigned long long *number);
+
+struct tarn_new_inode {
+	unsigned int mode; /* with type */
+	unsigned int uid;
+	unsigned int gid;
+	unsigned int device;	 /* character and block devices: new_encode_dev */
+	struct tarn_name target; /* symlinks: 1..4095 bytes */
+	struct tarn_time now;
+};
+/* Makes an inode of any type and its entry; builds its object in `child` (untouched on error). */
+int tarn_dir_create(struct tarn_inode *dir, struct tarn_name name, const struct tarn_new_inode *what,
+		    struct tarn_inode *child, struct tarn_attributes *attributes);
+/* Another name for `inode` (not a directory). -EMLINK. */
+int tarn_dir_link(struct tarn_inode *dir, struct tarn_name name, struct tarn_inode *inode,
+		  struct tarn_time now);
+/* Removes `name`, which names `inode`; a directory must be empty (-ENOTEMPTY). With the last link the inode
+ * becomes an orphan: tarn_inode_free it when it is no longer open. */
+int tarn_dir_unlink(struct tarn_inode *dir, struct tarn_name name, struct tarn_inode *inode,
+		    struct tarn_time now);
+
+struct tarn_rename {
+	struct tarn_inode *from_dir;
+	struct tarn_name from;
+	struct tarn_inode *to_dir; /* may be from_dir */
+	struct tarn_name to;
+	struct tarn_inode *moved;  /* what `from` names */
+	struct tarn_inode *target; /* what `to` names, or NULL; loses that name as by tarn_dir_unlink */
+	struct tarn_time now;
+};
+/* The caller has made sure that `moved` is not above to_dir and is another inode than `target`. */
+int tarn_dir_rename(const struct tarn_rename *rename);
+
+/* One entry as tarn_dir_read packs it; entries follow each other at multiples of 8 bytes. */
+struct tarn_dir_entry {
+	unsigned long long cookie; /* >= TARN_COOKIE_FIRST, ascending; stays with the entry */
+	unsigned long long number;
+	unsigned char type; /* DT_* */
+	unsigned char length;
+	char name[];
+};
+#define TARN_COOKIE_FIRST 65536ULL
+/* Fills `buffer` (at least 512 bytes, 8-byte aligned) with the entries from `cookie` on, as many as fit.
+ * Returns the bytes used; 0 when there are no more. */
+int tarn_dir_read(struct tarn_inode *dir, unsigned long long cookie, void *buffer, unsigned int size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The core's C ABI, part two: the contents of regular files. (fs/core.h: mount, inodes, directories.)
+ *
+ * Called by fs/linux/{file,mmap}.c; implemented by fs/file. Functions return 0 or a count, or a negative errno; all may
+ * sleep. Which VFS locks the caller holds stands at each function: the core relies on it and takes none of them.
+ * `inode` is a regular file's everywhere.
+ */
+#ifndef TARN_FILE_CORE_H
+#define TARN_FILE_CORE_H
+
+#include "fs/core.h"
+#include "fs/dax/mapper.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TARN_FILE_SIZE_MAX 0x7ffffffffffff000ULL /* s_maxbytes */
+
+/* ---- what the glue provides ------------------------------------------------------------------------------- */
+
+struct tarn_user; /* the caller's memory, with a position that moves on: the kernel's struct iov_iter */
+
+/* Stores up to `length` bytes from the caller's memory with non-temporal stores, page faults disabled: pages that are
+ * not resident end the copy. Does not sleep. Returns the bytes stored. */
+tarn_size_t tarn_user_copy_in(struct tarn_user *from, void *media, tarn_size_t length);
+/* Copy `length` bytes, or as many zeroes, to the caller's memory; may fault pages in. Return the bytes delivered: fewer
+ * only where the caller's memory ends or the device could not be read. */
+tarn_size_t tarn_user_copy_out(struct tarn_user *to, const void *media, tarn_size_t length);
+tarn_size_t tarn_user_zero_out(struct tarn_user *to, tarn_size_t length);
+
+/* ---- mappings --------------------------------------------------------------------------------------------- */
+
+enum tarn_fault_kind {
+	TARN_FAULT_READ = 0,  /* also a store to a private mapping: the kernel copies the page */
+	TARN_FAULT_WRITE = 1, /* a store to a shared mapping */
+};
+/* Serves a fault on file block `block`. invalidate_lock held (shared will do); for a write also freeze protection.
+ * -ENXIO: beyond the end of the file. -ENOSPC, -EROFS ... */
+int tarn_file_fault(struct tarn_inode *inode, struct tarn_fault *fault, unsigned long long block,
+		    enum tarn_fault_kind kind);
+/* Stores through shared mappings and write-backs need no more than a fence: MAP_SYNC may be granted. */
+int tarn_file_supports_map_sync(struct tarn_inode *inode);
+
+/* ---- read and write --------------------------------------------------------------------------------------- */
+
+/* Copies up to `length` bytes from `offset` on to the caller's memory. Returns how many; 0 at the end of the file;
+ * -EFAULT if not one byte could be delivered. i_rwsem held (shared will do), no other lock. */
+long long tarn_file_read(struct tarn_inode *inode, unsigned long long offset, unsigned long long length,
+			 struct tarn_user *to);
+
+struct tarn_write {
+	unsigned long long offset; /* in: where; offset + length <= TARN_FILE_SIZE_MAX */
+	unsigned long long length; /* in: bytes wanted */
+	struct tarn_user *from;
+	struct tarn_times times;   /* logged where the record is logged anyway */
+	int unfenced;              /* 0 at first; then the core's: bytes of earlier steps are not durable yet */
+};
+/* One bounded step of a write, of at most TARN_WRITE_STEP bytes. Returns how many bytes are now in the file (its size
+ * included); 0 if not one byte of the source was resident: fault it in and come again. The caller moves offset and
+ * length on. i_rwsem held exclusive. */
+#define TARN_WRITE_STEP (64 * 4096)
+long long tarn_file_write(struct tarn_inode *inode, struct tarn_write *write);
+/* After the last step, whatever it returned: makes the bytes written durable. Same thread, i_rwsem still held. */
+int tarn_file_write_end(struct tarn_inode *inode, struct tarn_write *write);
+
+/* The file's size. i_rwsem or invalidate_lock held. */
+unsigned long long tarn_file_size(struct tarn_inode *inode);
+/* lseek: the next byte from `offset` on that is data, or in a hole (the end of the file is one). -ENXIO: none. i_rwsem
+ * held (shared will do). */
+enum tarn_seek { TARN_SEEK_DATA = 0, TARN_SEEK_HOLE = 1 };
+long long tarn_file_seek(struct tarn_inode *inode, unsigned long long offset, enum tarn_seek what);
+
+/* ---- truncate --------------------------------------------------------------------------------------------- */
+
+/* Changes the size, durable on return. i_rwsem and invalidate_lock held exclusive; when it shrinks, everything behind
+ * the new size has been unmapped. -EBUSY: a page that would go is pinned; nothing has changed: drop invalidate_lock, wait,
+ * unmap again, try again. */
+int tarn_file_resize(struct tarn_inode *inode, unsigned long long size, const struct tarn_times *times);
+
+/* ---- sync and evict --------------------------------------------------------------------------------------- */
+
+/* Makes what was stored through mappings of bytes [first, last] before the call durable. No lock needed. */
+int tarn_file_sync(struct tarn_inode *inode, unsigned long long first, unsigned long long last);
+
+/* Nobody maps the file any more, as far as the caller can see: forgets what it may, so that memory is bounded by what is
+ * dirty or in use. A page that is still pinned is kept, as dirty. Returns 1 if something is dirty now. No lock needed. */
+int tarn_file_trim(struct tarn_inode *inode);
+
+enum tarn_evict {
+	TARN_EVICT_KEEP = 0,    /* the file stays: dirty blocks are made durable */
+	TARN_EVICT_DISCARD = 1, /* the file goes: its blocks are freed next */
+};
+/* The inode leaves memory: forgets all its pages. Nobody has it open or mapped. -EBUSY (only for TARN_EVICT_DISCARD, whose
+ * blocks will be given to others): a page is pinned; wait and call again. */
+int tarn_file_evict(struct tarn_inode *inode, enum tarn_evict how);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+// FileSystem: opening, remounting, closing.
+//
+// Crash argument: opening replays the journals before anything else is believed, and a read-write mount frees
+// the orphans before anything new is done; both can be interrupted and repeated. Closing only retires the
+// journals.
+#include "fs/filesystem.hpp"
+
+namespace tarn {
+
+FileSystem::FileSystem(const tarn_device& device, const Layout& layout)
+    : volume_(device, layout), inodes_(*this, volume_)
+{
+}
+
+FileSystem::~FileSystem()
+{
+    if (Status closed = volume_.close(); !closed.is_ok())
+        tarn_log_device(&volume_.media().device(), TARN_LOG_WARNING,
+                        "unmount: %s; the next mount replays the journals", describe(closed.error()));
+}
+
+Result<Box<FileSystem>> FileSystem::open(const tarn_device& device, Access access)
+{
+    Layout layout;
+    {
+        const Media media(device);
+        layout = TRY(read_layout(media));
+    }
+    auto fs = TRY(Box<FileSystem>::create(device, layout));
+    TRY(fs->start(access));
+    return fs;
+}
+
+Status FileSystem::start(Access access)
+{
+    if (access == Access::kReadWrite)
+        TRY(may_write());
+    TRY(volume_.open(Access::kReadOnly));
+    TRY(inodes_.load());
+    return access == Access::kReadWrite ? allow_changes(InodeTable::Orphans::kAll) : Status(Ok{});
+}
+
+// Why this file system cannot be written whatever is asked for.
+Status FileSystem::may_write()
+{
+    if (volume_.media().is_read_only()) {
+        tarn_log_device(&volume_.media().device(), TARN_LOG_ERROR,
+                        "the device is read-only: mount with -o ro");
+        return Error::kReadOnly;
+    }
+    if (const u64 unknown = volume_.layout().ro_compat & ~TARNFS_KNOWN_RO_COMPAT) {
+        tarn_log_device(&volume_.media().device(), TARN_LOG_ERROR,
+                        "unknown read-only compatible features 0x%llx: mount with -o ro",
+                        static_cast<unsigned long long>(unknown));
+        return Error::kUnknownFeature;
+    }
+    return Ok{};
+}
+
+Status FileSystem::allow_changes(InodeTable::Orphans orphans)
+{
+    TRY(volume_.set_read_write());
+    auto finished = inodes_.free_orphans(orphans);
+    if (finished.is_ok()) {
+        if (finished.value())
+            tarn_log_device(&volume_.media().device(), TARN_LOG_INFO, "%llu orphans freed",
+                            static_cast<unsigned long long>(finished.value()));
+        return Ok{};
+    }
+    // Damage has made the volume read-only and is reported; what can be read stays readable.
+    if (is_corruption(finished.error()))
+        return Ok{};
+    return finished.error();
+}
+
+Status FileSystem::set_access(Access access)
+{
+    if (access == Access::kReadOnly) {
+        TRY(settle());
+        volume_.set_read_only();
+        return Ok{};
+    }
+    TRY(may_write());
+    if (volume_.is_shut_down())
+        return Error::kShutDown;
+    if (volume_.is_damaged()) {
+        tarn_log(TARN_LOG_ERROR, "stays read-only after the damage found: unmount and run fsck.tarnfs");
+        return Error::kReadOnly;
+    }
+    return is_read_only() ? allow_changes(InodeTable::Orphans::kUnnamed) : Status(Ok{});
+}
+
+// Every transaction fenced itself and every write(2) its data: what may be under way is another thread's.
+Status FileSystem::sync()
+{
+    if (is_read_only())
+        return Ok{};
+    Status fenced = volume_.media().fence();
+    if (!fenced.is_ok())
+        volume_.shut_down(fenced.error());
+    return fenced;
+}
+
+Status FileSystem::settle()
+{
+    TRY(sync());
+    return is_read_only() ? Status(Ok{}) : volume_.close();
+}
+
+}  // namespace tarn
