@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of the VFS glue share: the kernel's side of a mount and of an inode, and who defines which
+ * table.
+ *
+ * The glue translates: it takes the VFS's locks and refcounts, calls the core (fs/core.h, fs/file_core.h),
+ * copies attributes into struct inode, and turns nothing into policy.
+ */
+#ifndef TARN_LINUX_GLUE_H
+#define TARN_LINUX_GLUE_H
+
+#include <linux/dax.h>
+#include <linux/fs.h>
+
+#include "fs/core.h"
+#include "fs/linux/compat.h"
+
+/* sb->s_fs_info. Constant while mounted, but for `gone`. */
+struct tarn_super {
+	struct tarn_fs *fs;
+	struct dax_device *dax;
+	u64 dax_offset;		   /* bytes from the start of the dax device to block 0 */
+	struct tarn_device device; /* as given to the core */
+	bool gone;		   /* the device is being removed: its memory must not be touched any more */
+	bool show_dax;		   /* dax was asked for by name: shown in /proc/mounts */
+};
+
+/* One allocation for both halves of an inode. The core's half lives from tarn_inode_open/tarn_dir_create to
+ * evict, the memory until an RCU grace period after that. */
+struct tarn_vfs_inode {
+	struct tarn_inode core;
+	bool has_core; /* core is constructed */
+	struct inode vfs;
+};
+
+static inline struct tarn_super *tarn_super(const struct super_block *sb)
+{
+	return sb->s_fs_info;
+}
+
+static inline struct tarn_fs *tarn_fs(const struct super_block *sb)
+{
+	return tarn_super(sb)->fs;
+}
+
+static inline struct tarn_vfs_inode *tarn_vfs(const struct inode *inode)
+{
+	return container_of(inode, struct tarn_vfs_inode, vfs);
+}
+
+/* The core's half; the way to call the core with a struct inode. */
+static inline struct tarn_inode *tarn_core(const struct inode *inode)
+{
+	return &tarn_vfs(inode)->core;
+}
+
+/* The VFS's half of what the core hands back (struct tarn_inode *). */
+static inline struct inode *tarn_vfs_of(struct tarn_inode *core)
+{
+	return &container_of(core, struct tarn_vfs_inode, core)->vfs;
+}
+
+static inline struct tarn_time tarn_time_of(struct timespec64 ts)
+{
+	return (struct tarn_time){.seconds = ts.tv_sec, .nanoseconds = ts.tv_nsec};
+}
+
+static inline struct timespec64 tarn_timespec(struct tarn_time time)
+{
+	return (struct timespec64){.tv_sec = time.seconds, .tv_nsec = time.nanoseconds};
+}
+
+/* A line in the kernel's log, in the form the core's have. */
+#define tarn_error(sb, format, ...) pr_err("tarnfs (%pg): " format "\n", (sb)->s_bdev, ##__VA_ARGS__)
+
+/* ---- super.c ------------------------------------------------------------------------------------------ */
+
+/* Every call into the core that may touch the media stands between these two: the device's memory stays
+ * mapped until tarn_leave, however long that takes. tarn_enter returns what tarn_leave wants, or -EIO when
+ * the device is gone. Nests; tarn_leave in the same task. Does not sleep. */
+int tarn_enter(const struct super_block *sb);
+void tarn_leave(int entered);
+
+/* Called with the errno of a core call that may have found damage or shut the volume down: shows a volume
+ * that became read-only as such (SB_RDONLY). Returns `error`. Does not sleep. */
+int tarn_check(struct super_block *sb, int error);
+
+/* ---- inode.c ------------------------------------------------------------------------------------------ */
+
+int tarn_inode_cache_create(void);
+void tarn_inode_cache_destroy(void);
+struct inode *tarn_alloc_inode(struct super_block *sb);
+void tarn_free_inode(struct inode *inode);
+void tarn_evict_inode(struct inode *inode);
+int tarn_write_inode(struct inode *inode, struct writeback_control *wbc);
+
+/* The inode of a number, or an ERR_PTR. May sleep. */
+struct inode *tarn_iget(struct super_block *sb, u64 number);
+/* Fills a new VFS inode from what the core says, operation tables included. */
+int tarn_inode_setup(struct inode *inode, const struct tarn_attributes *attributes);
+/* Copies what a core operation may have changed into the VFS inode: links, size (not of regular files: their
+ * i_size belongs to file.c), blocks, change time, for directories also modification time. i_rwsem held
+ * exclusive. */
+void tarn_inode_refresh(struct inode *inode);
+/* The VFS inode's times, for core calls that log them. */
+void tarn_inode_times(struct inode *inode, struct tarn_times *times);
+
+/* Everything of setattr but the size, after setattr_prepare: applies `attr` to the VFS inode and makes it
+ * durable. i_rwsem held exclusive. */
+int tarn_setattr_attributes(tarn_idmap *idmap, struct inode *inode, struct iattr *attr);
+/* inode_operations::setattr of what has no size to change (directories, symlinks, special files). */
+int tarn_setattr(tarn_idmap *idmap, struct dentry *dentry, struct iattr *attr);
+/* inode_operations::getattr of every inode: i_blocks from the core, birth time, attribute flags. */
+int tarn_getattr(tarn_idmap *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
+		 unsigned int query_flags);
+/* ->fsync where only the times may not be durable yet (directories); also the metadata half of a file's. */
+int tarn_fsync_metadata(struct file *file, loff_t start, loff_t end, int datasync);
+
+/* ---- operation tables --------------------------------------------------------------------------------- */
+
+extern const struct super_operations tarn_super_operations;	    /* super.c */
+extern const struct inode_operations tarn_dir_inode_operations;	    /* namei.c */
+extern const struct inode_operations tarn_link_inode_operations;    /* inode.c: symlinks */
+extern const struct inode_operations tarn_special_inode_operations; /* inode.c */
+extern const struct file_operations tarn_dir_operations;	    /* dir.c */
+
+/* Regular files: file.c and mmap.c. */
+extern const struct inode_operations tarn_file_inode_operations;
+extern const struct file_operations tarn_file_operations;
+extern const struct address_space_operations tarn_file_aops;
+
+/* mmap.c: something on the device went bad or goes away (dax holder's notify_failure): unmaps every file's
+ * pages, under each file's invalidate_lock, so that faults that came before are over and later ones meet
+ * tarn_enter. May sleep. */
+void tarn_file_unmap_all(struct super_block *sb);
+
+#endif

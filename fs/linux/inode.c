@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * tarnfs and the VFS: inodes: their memory, their life, their attributes; symlinks and special files.
+ *
+ * Life: the slab's constructor has made the VFS half; tarn_iget or a create builds the core's half in the
+ * same object; evict destroys it, the object itself is freed an RCU period later. Path walks under RCU look
+ * at the VFS half only.
+ *
+ * Times: a change of a name or an attribute is logged by the core as it happens. Times of read, write and
+ * mkwrite live in the VFS inode, marked dirty, and are logged by write_inode: by fsync, sync, freezing, the
+ * flusher, before eviction.
+ */
+#include <linux/delay.h>
+#include <linux/fs.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+#include <linux/writeback.h>
+
+#include "fs/file_core.h"
+#include "fs/linux/glue.h"
+
+/* ---- memory ------------------------------------------------------------------------------------------- */
+
+static struct kmem_cache *tarn_inode_cache;
+
+static void tarn_inode_construct(void *object)
+{
+	struct tarn_vfs_inode *ours = object;
+
+	ours->has_core = false;
+	inode_init_once(&ours->vfs);
+}
+
+int tarn_inode_cache_create(void)
+{
+	tarn_inode_cache = kmem_cache_create("tarnfs_inode", sizeof(struct tarn_vfs_inode), 0,
+					     SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT, tarn_inode_construct);
+	return tarn_inode_cache ? 0 : -ENOMEM;
+}
+
+void tarn_inode_cache_destroy(void)
+{
+	rcu_barrier(); /* inodes that wait to be freed */
+	kmem_cache_destroy(tarn_inode_cache);
+}
+
+struct inode *tarn_alloc_inode(struct super_block *sb)
+{
+	struct tarn_vfs_inode *ours = alloc_inode_sb(sb, tarn_inode_cache, GFP_KERNEL);
+
+	return ours ? &ours->vfs : NULL;
+}
+
+void tarn_free_inode(struct inode *inode)
+{
+	if (S_ISLNK(inode->i_mode))
+		kfree(inode->i_link);
+	kmem_cache_free(tarn_inode_cache, tarn_vfs(inode));
+}
+
+/* ---- life --------------------------------------------------------------------------------------------- */
+
+static void tarn_set_operations(struct inode *inode, const struct tarn_attributes *attributes)
+{
+	switch (inode->i_mode & S_IFMT) {
+	case S_IFREG:
+		inode->i_op = &tarn_file_inode_operations;
+		inode->i_fop = &tarn_file_operations;
+		inode->i_mapping->a_ops = &tarn_file_aops;
+		inode->i_flags |= S_DAX;
+		break;
+	case S_IFDIR:
+		inode->i_op = &tarn_dir_inode_operations;
+		inode->i_fop = &tarn_dir_operations;
+		break;
+	case S_IFLNK:
+		inode->i_op = &tarn_link_inode_operations;
+		break;
+	default:
+		inode->i_op = &tarn_special_inode_operations;
+		init_special_inode(inode, inode->i_mode, new_decode_dev(attributes->device));
+	}
+}
+
+/* Targets never change, so a copy lives as long as the inode and path walks under RCU may read it. */
+static int tarn_load_link(struct inode *inode, unsigned int length)
+{
+	char *target = kmalloc(length + 1, GFP_KERNEL);
+	int got;
+
+	if (!target)
+		return -ENOMEM;
+	got = tarn_inode_read_link(tarn_core(inode), target, length);
+	if (got != length) {
+		kfree(target);
+		return got < 0 ? tarn_check(inode->i_sb, got) : -EUCLEAN;
+	}
+	target[length] = '\0';
+	inode->i_link = target;
+	return 0;
+}
+
+int tarn_inode_setup(struct inode *inode, const struct tarn_attributes *attributes)
+{
+	inode->i_mode = attributes->mode;
+	i_uid_write(inode, attributes->uid);
+	i_gid_write(inode, attributes->gid);
+	set_nlink(inode, attributes->links);
+	i_size_write(inode, attributes->size);
+	inode->i_blocks = attributes->blocks << (PAGE_SHIFT - SECTOR_SHIFT);
+	inode->i_generation = attributes->generation;
+	inode_set_atime_to_ts(inode, tarn_timespec(attributes->times.access));
+	inode_set_mtime_to_ts(inode, tarn_timespec(attributes->times.modify));
+	inode_set_ctime_to_ts(inode, tarn_timespec(attributes->times.change));
+	tarn_set_operations(inode, attributes);
+	if (S_ISLNK(inode->i_mode) && !inode->i_link)
+		return tarn_load_link(inode, attributes->size);
+	return 0;
+}
+
+static int tarn_inode_read(struct inode *inode)
+{
+	struct tarn_attributes attributes;
+	int error = tarn_inode_open(tarn_fs(inode->i_sb), inode->i_ino, tarn_core(inode), &attributes);
+
+	if (error)
+		return tarn_check(inode->i_sb, error);
+	tarn_vfs(inode)->has_core = true;
+	return tarn_inode_setup(inode, &attributes);
+}
+
+struct inode *tarn_iget(struct super_block *sb, u64 number)
+{
+	struct inode *inode = iget_locked(sb, number);
+	int error, entered;
+
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+	if (!(inode->i_state & I_NEW))
+		return inode;
+	entered = tarn_enter(sb);
+	error = entered;
+	if (entered >= 0) {
+		error = tarn_inode_read(inode);
+		tarn_leave(entered);
+	}
+	if (error) {
+		iget_failed(inode);
+		return ERR_PTR(error);
+	}
+	unlock_new_inode(inode);
+	return inode;
+}
+
+/* Pages that somebody still has pinned (DMA, a pipe) hold off the freeing of a file's blocks. Seconds are
+ * plenty for I/O in flight; for a pin that stays, the file is left an orphan: the next mount frees it. */
+#define TARN_PIN_WAIT_MS 5000
+
+static int tarn_forget_pages(struct inode *inode, bool discard)
+{
+	unsigned int waited = 0;
+	int error;
+
+	while ((error = tarn_file_evict(tarn_core(inode), discard ? TARN_EVICT_DISCARD : TARN_EVICT_KEEP)) ==
+		       -EBUSY &&
+	       waited < TARN_PIN_WAIT_MS) {
+		msleep(10);
+		waited += 10;
+	}
+	return error;
+}
+
+static void tarn_evict_core(struct inode *inode)
+{
+	bool discard = !inode->i_nlink && !sb_rdonly(inode->i_sb);
+
+	if (S_ISREG(inode->i_mode) && tarn_forget_pages(inode, discard)) {
+		if (discard)
+			tarn_error(inode->i_sb,
+				   "inode %lu: pages are pinned: not freed before the next mount",
+				   inode->i_ino);
+		tarn_file_evict(tarn_core(inode), TARN_EVICT_KEEP);
+		discard = false;
+	}
+	if (discard) {
+		tarn_inode_free(tarn_core(inode));
+		tarn_check(inode->i_sb, -EIO);
+	} else {
+		tarn_inode_close(tarn_core(inode));
+	}
+}
+
+void tarn_evict_inode(struct inode *inode)
+{
+	struct super_block *sb = inode->i_sb;
+	bool writes = !inode->i_nlink && !is_bad_inode(inode);
+	int entered;
+
+	truncate_inode_pages_final(&inode->i_data);
+	clear_inode(inode);
+	if (!tarn_vfs(inode)->has_core)
+		return;
+	/* Freeing an inode waits while the file system is frozen. */
+	if (writes)
+		sb_start_intwrite(sb);
+	entered = tarn_enter(sb);
+	if (entered >= 0) {
+		tarn_evict_core(inode);
+		tarn_leave(entered);
+	} else {
+		tarn_fs_abandon(tarn_fs(sb));
+		if (S_ISREG(inode->i_mode))
+			tarn_file_evict(tarn_core(inode), TARN_EVICT_KEEP);
+		tarn_inode_close(tarn_core(inode));
+	}
+	tarn_vfs(inode)->has_core = false;
+	if (writes)
+		sb_end_intwrite(sb);
+}
+
+/* ---- attributes --------------------------------------------------------------------------------------- */
+
+void tarn_inode_times(struct inode *inode, struct tarn_times *times)
+{
+	times->access = tarn_time_of(inode_get_atime(inode));
+	times->modify = tarn_time_of(inode_get_mtime(inode));
+	times->change = tarn_time_of(inode_get_ctime(inode));
+}
+
+void tarn_inode_refresh(struct inode *inode)
+{
+	struct tarn_attributes attributes;
+
+	tarn_inode_attributes(tarn_core(inode), &attributes);
+	set_nlink(inode, attributes.links);
+	inode->i_blocks = attributes.blocks << (PAGE_SHIFT - SECTOR_SHIFT);
+	inode_set_ctime_to_ts(inode, tarn_timespec(attributes.times.change));
+	if (!S_ISDIR(inode->i_mode))
+		return;
+	i_size_write(inode, attributes.size);
+	inode_set_mtime_to_ts(inode, tarn_timespec(attributes.times.modify));
+}
+
+int tarn_write_inode(struct inode *inode, struct writeback_control *wbc)
+{
+	struct super_block *sb = inode->i_sb;
+	struct tarn_times times;
+	int error, entered;
+
+	if (tarn_fs_is_read_only(tarn_fs(sb)))
+		return 0;
+	entered = tarn_enter(sb);
+	if (entered < 0)
+		return entered;
+	tarn_inode_times(inode, &times);
+	error = tarn_check(sb, tarn_inode_write_times(tarn_core(inode), &times));
+	tarn_leave(entered);
+	return error;
+}
+
+int tarn_fsync_metadata(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	/* What data needs is durable as it happens; times are no part of it. */
+	return datasync ? 0 : sync_inode_metadata(file_inode(file), 1);
+}
+
+/* Makes the media say what the VFS inode says. */
+static int tarn_log_attributes(struct inode *inode)
+{
+	struct tarn_attributes attributes = {
+		.mode = inode->i_mode,
+		.uid = i_uid_read(inode),
+		.gid = i_gid_read(inode),
+	};
+	int error, entered = tarn_enter(inode->i_sb);
+
+	if (entered < 0)
+		return entered;
+	tarn_inode_times(inode, &attributes.times);
+	error = tarn_check(inode->i_sb, tarn_inode_set_attributes(tarn_core(inode), &attributes));
+	tarn_leave(entered);
+	return error;
+}
+
+int tarn_setattr_attributes(tarn_idmap *idmap, struct inode *inode, struct iattr *attr)
+{
+	struct timespec64 atime = inode_get_atime(inode), mtime = inode_get_mtime(inode),
+			  ctime = inode_get_ctime(inode);
+	umode_t mode = inode->i_mode;
+	kuid_t uid = inode->i_uid;
+	kgid_t gid = inode->i_gid;
+	int error;
+
+	setattr_copy(idmap, inode, attr);
+	error = tarn_log_attributes(inode);
+	if (!error)
+		return 0;
+	inode->i_mode = mode;
+	inode->i_uid = uid;
+	inode->i_gid = gid;
+	inode_set_atime_to_ts(inode, atime);
+	inode_set_mtime_to_ts(inode, mtime);
+	inode_set_ctime_to_ts(inode, ctime);
+	return error;
+}
+
+int tarn_setattr(tarn_idmap *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	int error = setattr_prepare(idmap, dentry, attr);
+
+	return error ? error : tarn_setattr_attributes(idmap, d_inode(dentry), attr);
+}
+
+int tarn_getattr(tarn_idmap *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
+		 unsigned int query_flags)
+{
+	struct inode *inode = d_inode(path->dentry);
+	struct tarn_attributes attributes;
+	int entered = tarn_enter(inode->i_sb);
+
+	if (entered < 0)
+		return entered;
+	tarn_inode_attributes(tarn_core(inode), &attributes);
+	tarn_leave(entered);
+	tarn_fill_attributes(idmap, request_mask, inode, stat);
+	stat->blocks = attributes.blocks << (PAGE_SHIFT - SECTOR_SHIFT);
+	stat->btime = tarn_timespec(attributes.birth);
+	stat->result_mask |= STATX_BTIME;
+	return 0;
+}
+
+/* ---- symlinks and special files ----------------------------------------------------------------------- */
+
+const struct inode_operations tarn_link_inode_operations = {
+	.get_link = simple_get_link,
+	.setattr = tarn_setattr,
+	.getattr = tarn_getattr,
+};
+
+const struct inode_operations tarn_special_inode_operations = {
+	.setattr = tarn_setattr,
+	.getattr = tarn_getattr,
+};

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * tarnfs and the VFS: mappings: faults, and the mapper that fs/dax works through (fs/dax/mapper.h).
+ *
+ * PTEs are installed by us, under the entry lock the core holds, and the kernel is told VM_FAULT_NOPAGE: a read-only PTE
+ * that the kernel made writable after pfn_mkwrite would be writable without a dirty tag for a moment, and a write-back in
+ * that moment would lose the store. A fault that finds the address occupied leaves it and lets the task fault again.
+ *
+ * Locks: mmap_lock or the VMA's lock (kernel) -> freeze protection -> invalidate_lock, shared -> the core's.
+ */
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/pfn_t.h>
+
+#include "fs/file_core.h"
+#include "fs/linux/file.h"
+#include "fs/linux/glue.h"
+
+/* ---- the mapper ------------------------------------------------------------------------------------------- */
+
+static struct vm_fault *tarn_vmf(struct tarn_fault *fault)
+{
+	return (struct vm_fault *)fault;
+}
+
+static pte_t tarn_make_pte(const struct vm_area_struct *vma, unsigned long pfn, enum tarn_protection protection)
+{
+	pte_t pte = pte_mkyoung(pte_mkdevmap(pfn_pte(pfn, vma->vm_page_prot)));
+
+	return protection == TARN_MAP_WRITE ? tarn_pte_mkwrite(pte_mkdirty(pte)) : pte;
+}
+
+struct tarn_installation {
+	const struct vm_area_struct *vma;
+	unsigned long pfn;
+	enum tarn_protection protection;
+};
+
+/* Called with the page table locked. Making a PTE writable needs no TLB flush: at worst a CPU faults once more. */
+static int tarn_install_pte(pte_t *pte, unsigned long address, void *data)
+{
+	const struct tarn_installation *wanted = data;
+	pte_t old = ptep_get(pte);
+
+	if (!pte_none(old)) {
+		/* A marker, or in a private mapping the copy that another thread has just got: the next fault sees it. */
+		if (!pte_present(old) || !(wanted->vma->vm_flags & VM_SHARED))
+			return 0;
+		if (pte_pfn(old) != wanted->pfn)
+			return -EUCLEAN;
+		if (wanted->protection == TARN_MAP_READ || pte_write(old))
+			return 0;
+	}
+	set_pte_at(wanted->vma->vm_mm, address, pte, tarn_make_pte(wanted->vma, wanted->pfn, wanted->protection));
+	return 0;
+}
+
+/* A huge PMD came in meanwhile: nothing may be installed under it. */
+static bool tarn_raced_with_huge(const struct vm_fault *vmf)
+{
+	return vmf->pmd && (pmd_trans_huge(*vmf->pmd) || pmd_devmap(*vmf->pmd));
+}
+
+int tarn_mapper_install(struct tarn_fault *fault, unsigned long long pfn, enum tarn_protection protection)
+{
+	struct vm_fault *vmf = tarn_vmf(fault);
+	struct tarn_installation wanted = { .vma = vmf->vma, .pfn = pfn, .protection = protection };
+
+	if (tarn_raced_with_huge(vmf))
+		return 0;
+	/* The entry is tagged, the PTE not there yet: a sync that begins after the first store finds the inode. */
+	if (protection == TARN_MAP_WRITE)
+		__mark_inode_dirty(file_inode(vmf->vma->vm_file), I_DIRTY_PAGES);
+	return apply_to_page_range(vmf->vma->vm_mm, vmf->address & PAGE_MASK, PAGE_SIZE, tarn_install_pte, &wanted);
+}
+
+int tarn_mapper_install_zero(struct tarn_fault *fault)
+{
+	struct vm_fault *vmf = tarn_vmf(fault);
+	vm_fault_t result;
+
+	if (tarn_raced_with_huge(vmf))
+		return 0;
+	result = vmf_insert_mixed(vmf->vma, vmf->address & PAGE_MASK, pfn_to_pfn_t(my_zero_pfn(vmf->address)));
+	if (result & VM_FAULT_OOM)
+		return -ENOMEM;
+	return result & VM_FAULT_ERROR ? -EUCLEAN : 0;
+}
+
+void tarn_mapper_zap(struct tarn_inode *inode, unsigned long long block, unsigned long long count)
+{
+	unmap_mapping_pages(tarn_vfs_of(inode)->i_mapping, block, count, false);
+}
+
+/* A devmap page that nobody uses has one reference, the driver's. */
+int tarn_mapper_is_pinned(unsigned long long pfn)
+{
+	return page_ref_count(pfn_to_page(pfn)) > 1;
+}
+
+void tarn_mapper_attach(struct tarn_inode *inode, unsigned long long block, unsigned long long pfn)
+{
+	struct page *page = pfn_to_page(pfn);
+
+	page->index = block;
+	WRITE_ONCE(page->mapping, tarn_vfs_of(inode)->i_mapping);
+}
+
+void tarn_mapper_detach(unsigned long long pfn)
+{
+	struct page *page = pfn_to_page(pfn);
+
+	WRITE_ONCE(page->mapping, NULL);
+	page->index = 0;
+}
+
+/*
+ * The kernel asks mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) whether a file still has dirty pages, most of all when the
+ * flusher takes I_DIRTY_PAGES away after writepages: a page dirtied in between would be forgotten by sync. Our entries are
+ * not in i_pages, which stays empty; only its mark is kept up to date.
+ */
+static void tarn_set_mark(struct tarn_inode *inode, bool dirty)
+{
+	struct xarray *pages = &tarn_vfs_of(inode)->i_mapping->i_pages;
+	unsigned long flags;
+
+	xa_lock_irqsave(pages, flags);
+	if (dirty)
+		pages->xa_flags |= XA_FLAGS_MARK(PAGECACHE_TAG_DIRTY);
+	else
+		pages->xa_flags &= ~XA_FLAGS_MARK(PAGECACHE_TAG_DIRTY);
+	xa_unlock_irqrestore(pages, flags);
+}
+
+void tarn_mapper_mark_dirty(struct tarn_inode *inode)
+{
+	tarn_set_mark(inode, true);
+}
+
+void tarn_mapper_mark_clean(struct tarn_inode *inode)
+{
+	tarn_set_mark(inode, false);
+}
+
+/* ---- faults ----------------------------------------------------------------------------------------------- */
+
+static vm_fault_t tarn_fault_result(int error)
+{
+	if (!error)
+		return VM_FAULT_NOPAGE;
+	return error == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+}
+
+static int tarn_serve_fault(struct vm_fault *vmf, struct inode *inode, enum tarn_fault_kind kind)
+{
+	int error, entered;
+
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	entered = tarn_enter(inode->i_sb);
+	error = entered;
+	if (entered >= 0) {
+		error = tarn_file_fault(tarn_core(inode), (struct tarn_fault *)vmf, vmf->pgoff, kind);
+		tarn_check(inode->i_sb, error);
+		tarn_leave(entered);
+	}
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+	return error;
+}
+
+/* A store to a shared mapping: also of pfn_mkwrite, where a read-only PTE is there already. */
+static vm_fault_t tarn_write_fault(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	int error;
+
+	sb_start_pagefault(inode->i_sb);
+	error = file_update_time(vmf->vma->vm_file);
+	if (!error)
+		error = tarn_serve_fault(vmf, inode, TARN_FAULT_WRITE);
+	sb_end_pagefault(inode->i_sb);
+	return tarn_fault_result(error);
+}
+
+static vm_fault_t tarn_fault(struct vm_fault *vmf)
+{
+	if ((vmf->flags & FAULT_FLAG_WRITE) && (vmf->vma->vm_flags & VM_SHARED))
+		return tarn_write_fault(vmf);
+	return tarn_fault_result(tarn_serve_fault(vmf, file_inode(vmf->vma->vm_file), TARN_FAULT_READ));
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+/* Maps nothing, but that it is there lets the kernel call the others under the VMA's lock alone. */
+static vm_fault_t tarn_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
+{
+	return 0;
+}
+#endif
+
+/* That there is a page_mkwrite or pfn_mkwrite is also what makes the kernel map read-only first. */
+static const struct vm_operations_struct tarn_vm_operations = {
+	.fault = tarn_fault,
+	.page_mkwrite = tarn_write_fault,
+	.pfn_mkwrite = tarn_write_fault,
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	.map_pages = tarn_map_pages,
+#endif
+};
+
+int tarn_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct inode *inode = file_inode(file);
+
+	if ((vma->vm_flags & VM_SYNC) && !tarn_file_supports_map_sync(tarn_core(inode)))
+		return -EOPNOTSUPP;
+	file_accessed(file);
+	vma->vm_ops = &tarn_vm_operations;
+	tarn_vm_flags_set(vma, VM_MIXEDMAP);
+	return 0;
+}
+
+/* ---- the device goes away --------------------------------------------------------------------------------- */
+
+static void tarn_unmap_inode(struct inode *inode)
+{
+	filemap_invalidate_lock(inode->i_mapping);
+	unmap_mapping_range(inode->i_mapping, 0, 0, 0);
+	filemap_invalidate_unlock(inode->i_mapping);
+}
+
+void tarn_file_unmap_all(struct super_block *sb)
+{
+	struct inode *inode, *previous = NULL;
+
+	spin_lock(&sb->s_inode_list_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+		spin_lock(&inode->i_lock);
+		if ((inode->i_state & (I_FREEING | I_WILL_FREE | I_NEW)) || !mapping_mapped(inode->i_mapping)) {
+			spin_unlock(&inode->i_lock);
+			continue;
+		}
+		__iget(inode);
+		spin_unlock(&inode->i_lock);
+		spin_unlock(&sb->s_inode_list_lock);
+		tarn_unmap_inode(inode);
+		iput(previous);
+		previous = inode; /* keeps our place in the list */
+		cond_resched();
+		spin_lock(&sb->s_inode_list_lock);
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+	iput(previous);
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * tarnfs and the VFS: operations on names. The VFS holds i_rwsem of every directory (and removed or moved
+ * inode) concerned and has checked permissions, name length and that a rename does not put a directory below
+ * itself.
+ */
+#include <linux/fs.h>
+#include <linux/slab.h>
+
+#include "fs/linux/glue.h"
+
+static struct tarn_name tarn_name_of(const struct dentry *dentry)
+{
+	return (struct tarn_name){.bytes = dentry->d_name.name, .length = dentry->d_name.len};
+}
+
+static struct tarn_time tarn_now(struct inode *inode)
+{
+	return tarn_time_of(current_time(inode));
+}
+
+static struct dentry *tarn_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
+{
+	struct inode *inode = NULL;
+	unsigned long long number;
+	int error, entered;
+
+	if (dentry->d_name.len > TARN_NAME_MAX)
+		return ERR_PTR(-ENAMETOOLONG);
+	entered = tarn_enter(dir->i_sb);
+	if (entered < 0)
+		return ERR_PTR(entered);
+	error = tarn_check(dir->i_sb, tarn_dir_find(tarn_core(dir), tarn_name_of(dentry), &number));
+	tarn_leave(entered);
+	if (!error)
+		inode = tarn_iget(dir->i_sb, number);
+	else if (error != -ENOENT)
+		inode = ERR_PTR(error);
+	return d_splice_alias(inode, dentry);
+}
+
+/* ---- making ------------------------------------------------------------------------------------------- */
+
+/* On the media it exists now; only a bug makes this fail: somebody found the number in use before it was. */
+static int tarn_publish(struct inode *inode, const struct tarn_attributes *attributes)
+{
+	inode->i_ino = attributes->number;
+	tarn_vfs(inode)->has_core = true;
+	if (WARN_ON_ONCE(insert_inode_locked(inode)))
+		return -EIO;
+	return tarn_inode_setup(inode, attributes);
+}
+
+static int tarn_create_in(struct inode *dir, struct dentry *dentry, struct inode *inode, unsigned int device,
+			  struct tarn_name target)
+{
+	struct tarn_new_inode what = {
+		.mode = inode->i_mode,
+		.uid = i_uid_read(inode),
+		.gid = i_gid_read(inode),
+		.device = device,
+		.target = target,
+		.now = tarn_now(dir),
+	};
+	struct tarn_attributes attributes;
+	int error, entered = tarn_enter(dir->i_sb);
+
+	if (entered < 0)
+		return entered;
+	error = tarn_dir_create(tarn_core(dir), tarn_name_of(dentry), &what, tarn_core(inode), &attributes);
+	if (!error) {
+		tarn_inode_refresh(dir);
+		error = tarn_publish(inode, &attributes);
+	}
+	tarn_leave(entered);
+	return tarn_check(dir->i_sb, error);
+}
+
+/* A new inode of any type. `target` is a symlink's, else NULL. */
+static int tarn_make(tarn_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t device,
+		     const char *target)
+{
+	struct tarn_name target_name = {.bytes = target, .length = target ? strlen(target) : 0};
+	struct inode *inode = new_inode(dir->i_sb);
+	int error = -ENOMEM;
+
+	if (!inode)
+		return -ENOMEM;
+	inode_init_owner(idmap, inode, dir, mode);
+	if (target)
+		inode->i_link = kstrdup(target, GFP_KERNEL);
+	if (!target || inode->i_link)
+		error = tarn_create_in(dir, dentry, inode, new_encode_dev(device), target_name);
+	if (error) {
+		iput(inode);
+		return error;
+	}
+	d_instantiate_new(dentry, inode);
+	return 0;
+}
+
+static int tarn_create(tarn_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
+		       bool exclusive)
+{
+	return tarn_make(idmap, dir, dentry, mode, 0, NULL);
+}
+
+static int tarn_mkdir(tarn_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
+{
+	return tarn_make(idmap, dir, dentry, mode | S_IFDIR, 0, NULL);
+}
+
+static int tarn_mknod(tarn_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t device)
+{
+	return tarn_make(idmap, dir, dentry, mode, device, NULL);
+}
+
+static int tarn_symlink(tarn_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *target)
+{
+	return tarn_make(idmap, dir, dentry, S_IFLNK | 0777, 0, target);
+}
+
+/* ---- linking and removing ----------------------------------------------------------------------------- */
+
+static int tarn_link(struct dentry *old, struct inode *dir, struct dentry *dentry)
+{
+	struct inode *inode = d_inode(old);
+	int error, entered = tarn_enter(dir->i_sb);
+
+	if (entered < 0)
+		return entered;
+	error = tarn_check(dir->i_sb, tarn_dir_link(tarn_core(dir), tarn_name_of(dentry), tarn_core(inode),
+						    tarn_now(dir)));
+	if (!error) {
+		tarn_inode_refresh(dir);
+		tarn_inode_refresh(inode);
+	}
+	tarn_leave(entered);
+	if (error)
+		return error;
+	ihold(inode);
+	d_instantiate(dentry, inode);
+	return 0;
+}
+
+/* Also rmdir: the core knows which. */
+static int tarn_unlink(struct inode *dir, struct dentry *dentry)
+{
+	struct inode *inode = d_inode(dentry);
+	int error, entered = tarn_enter(dir->i_sb);
+
+	if (entered < 0)
+		return entered;
+	error = tarn_check(dir->i_sb, tarn_dir_unlink(tarn_core(dir), tarn_name_of(dentry), tarn_core(inode),
+						      tarn_now(dir)));
+	if (!error) {
+		tarn_inode_refresh(dir);
+		tarn_inode_refresh(inode);
+	}
+	tarn_leave(entered);
+	return error;
+}
+
+static int tarn_rename(tarn_idmap *idmap, struct inode *from_dir, struct dentry *from, struct inode *to_dir,
+		       struct dentry *to, unsigned int flags)
+{
+	struct inode *moved = d_inode(from), *target = d_inode(to);
+	struct tarn_rename rename = {
+		.from_dir = tarn_core(from_dir),
+		.from = tarn_name_of(from),
+		.to_dir = tarn_core(to_dir),
+		.to = tarn_name_of(to),
+		.moved = tarn_core(moved),
+		.target = target ? tarn_core(target) : NULL,
+		.now = tarn_now(from_dir),
+	};
+	int error, entered;
+
+	/* The VFS has seen to RENAME_NOREPLACE: there is no target then. */
+	if (flags & ~RENAME_NOREPLACE)
+		return -EINVAL;
+	entered = tarn_enter(from_dir->i_sb);
+	if (entered < 0)
+		return entered;
+	error = tarn_check(from_dir->i_sb, tarn_dir_rename(&rename));
+	if (!error) {
+		tarn_inode_refresh(from_dir);
+		tarn_inode_refresh(to_dir);
+		/* A directory that is moved may be unlocked, with somebody else changing and refreshing the
+		 * rest of it. */
+		inode_set_ctime_to_ts(moved, tarn_timespec(rename.now));
+		if (target)
+			tarn_inode_refresh(target);
+	}
+	tarn_leave(entered);
+	return error;
+}
+
+const struct inode_operations tarn_dir_inode_operations = {
+	.lookup = tarn_lookup,
+	.create = tarn_create,
+	.link = tarn_link,
+	.unlink = tarn_unlink,
+	.symlink = tarn_symlink,
+	.mkdir = tarn_mkdir,
+	.rmdir = tarn_unlink,
+	.mknod = tarn_mknod,
+	.rename = tarn_rename,
+	.setattr = tarn_setattr,
+	.getattr = tarn_getattr,
+};

@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * tarnfs and the VFS: mounting, remounting, unmounting, statfs, freezing, and the module.
+ *
+ * The whole device is mapped once, by dax_direct_access at mount; the core works on that mapping. The block
+ * device's page cache is an alias of the same memory that we do not look at: it is written out and dropped at
+ * mount and at unmount.
+ */
+#include <linux/blkdev.h>
+#include <linux/dax.h>
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/module.h>
+#include <linux/pagemap.h>
+#include <linux/pfn_t.h>
+#include <linux/seq_file.h>
+#include <linux/statfs.h>
+
+#include "fs/file_core.h"
+#include "fs/linux/glue.h"
+#include "tarnfs/superblock.h"
+
+/* Into the log of the mount (the kernel's, where the caller of mount has none). */
+#define tarn_refuse(sb, fc, format, ...) errorf(fc, "tarnfs (%pg): " format, (sb)->s_bdev, ##__VA_ARGS__)
+
+/* ---- the device --------------------------------------------------------------------------------------- */
+
+int tarn_enter(const struct super_block *sb)
+{
+	const struct tarn_super *super = tarn_super(sb);
+	int entered = dax_read_lock();
+
+	if (likely(!READ_ONCE(super->gone) && dax_alive(super->dax)))
+		return entered;
+	dax_read_unlock(entered);
+	return -EIO;
+}
+
+void tarn_leave(int entered)
+{
+	dax_read_unlock(entered);
+}
+
+int tarn_check(struct super_block *sb, int error)
+{
+	if (unlikely(error == -EUCLEAN || error == -EIO || error == -EROFS) && !sb_rdonly(sb) &&
+	    tarn_fs_is_read_only(tarn_fs(sb)))
+		sb->s_flags |= SB_RDONLY; /* the core has said why */
+	return error;
+}
+
+/*
+ * Held while a failure is dealt with, and to stop being the holder: dax calls the holder with nothing that
+ * keeps the super block alive. Innermost but for what tarn_file_unmap_all takes; s_umount may be held outside
+ * it, not taken inside.
+ */
+static DEFINE_MUTEX(tarn_failure_lock);
+
+/*
+ * Memory went bad under us, or the device goes away. Never -EOPNOTSUPP: the caller would then handle the page
+ * as one of the page cache. What is removed whole must not be touched again; the caller waits for those
+ * between tarn_enter and tarn_leave before the memory goes.
+ */
+static void tarn_handle_failure(struct super_block *sb, u64 offset, u64 length)
+{
+	if (length == U64_MAX) {
+		tarn_error(sb, "the device is being removed while mounted");
+		WRITE_ONCE(tarn_super(sb)->gone, true);
+	} else {
+		tarn_error(sb, "memory failure at byte %llu, %llu bytes", offset - tarn_super(sb)->dax_offset,
+			   length);
+	}
+	tarn_file_unmap_all(sb);
+}
+
+/* Also called while mounting or unmounting: nothing is mapped then. */
+static int tarn_notify_failure(struct dax_device *dax, u64 offset, u64 length, int flags)
+{
+	struct super_block *sb;
+
+	mutex_lock(&tarn_failure_lock);
+	sb = dax_holder(dax);
+	if (sb)
+		tarn_handle_failure(sb, offset, length);
+	mutex_unlock(&tarn_failure_lock);
+	return 0;
+}
+
+static const struct dax_holder_operations tarn_holder_operations = {
+	.notify_failure = tarn_notify_failure,
+};
+
+/* Dirty pages of the block device would later be written over ours; clean ones would show old contents to
+ * readers. */
+static int tarn_drop_block_cache(struct block_device *bdev)
+{
+	int error = sync_blockdev(bdev);
+
+	invalidate_bdev(bdev);
+	return error;
+}
+
+static int tarn_get_dax(struct super_block *sb, struct fs_context *fc)
+{
+	struct tarn_super *super = tarn_super(sb);
+
+	super->dax = fs_dax_get_by_bdev(sb->s_bdev, &super->dax_offset, sb, &tarn_holder_operations);
+	if (super->dax)
+		return 0;
+	if (!blk_queue_dax(bdev_get_queue(sb->s_bdev)))
+		tarn_refuse(sb, fc, "not a DAX-capable device: persistent memory is needed, see tarn_pmem");
+	else
+		tarn_refuse(sb, fc, "no DAX: partition not page-aligned, or another one of this device mounted");
+	return -EINVAL;
+}
+
+/* Bad blocks limit an ordinary mapping. We want all of it: what is bad is met, and reported, where it is
+ * used. */
+static long tarn_map_pages(struct tarn_super *super, long pages, void **address, pfn_t *pfn)
+{
+	pgoff_t start = super->dax_offset >> PAGE_SHIFT;
+	long mapped = dax_direct_access(super->dax, start, pages, DAX_ACCESS, address, pfn);
+
+	if (mapped < pages)
+		mapped = dax_direct_access(super->dax, start, pages, DAX_RECOVERY_WRITE, address, pfn);
+	return mapped;
+}
+
+static int tarn_map_device(struct super_block *sb, struct fs_context *fc)
+{
+	struct tarn_super *super = tarn_super(sb);
+	long pages = bdev_nr_bytes(sb->s_bdev) >> PAGE_SHIFT;
+	void *address;
+	pfn_t pfn;
+	int entered = dax_read_lock();
+	long mapped = tarn_map_pages(super, pages, &address, &pfn);
+
+	dax_read_unlock(entered);
+	if (mapped < 0) {
+		tarn_refuse(sb, fc, "the device cannot be mapped: error %ld", mapped);
+		return mapped;
+	}
+	if (!pages || mapped < pages) {
+		tarn_refuse(sb, fc, "memory is not contiguous (%ld of %ld pages)", mapped, pages);
+		return -EINVAL;
+	}
+	if (!pfn_t_devmap(pfn)) {
+		tarn_refuse(sb, fc, "memory has no struct pages: use tarn_pmem, or fsdax mode (see ndctl)");
+		return -EINVAL;
+	}
+	super->device = (struct tarn_device){
+		.base = address,
+		.blocks = pages,
+		.class_ = dax_synchronous(super->dax) ? TARN_DEVICE_SYNC : TARN_DEVICE_FLUSH,
+		.write_back = dax_write_cache_enabled(super->dax),
+		.read_only = bdev_read_only(sb->s_bdev),
+		.first_pfn = pfn_t_to_pfn(pfn),
+		.handle = sb->s_bdev,
+	};
+	strscpy(super->device.name, sb->s_id, sizeof(super->device.name));
+	return 0;
+}
+
+/* ---- mount and unmount -------------------------------------------------------------------------------- */
+
+static int tarn_open_fs(struct super_block *sb, struct fs_context *fc)
+{
+	struct tarn_super *super = tarn_super(sb);
+	enum tarn_access access = sb_rdonly(sb) ? TARN_READ_ONLY : TARN_READ_WRITE;
+	const char *why = "the device is being removed";
+	int error, entered = tarn_enter(sb);
+
+	if (entered >= 0) {
+		error = tarn_fs_open(&super->device, access, &super->fs, &why);
+		tarn_leave(entered);
+	} else {
+		error = entered;
+	}
+	if (error) {
+		tarn_refuse(sb, fc, "%s", why);
+		return error;
+	}
+	if (tarn_fs_is_read_only(super->fs) && !sb_rdonly(sb)) {
+		warnf(fc, "tarnfs (%pg): damaged: mounted read-only, run fsck.tarnfs", sb->s_bdev);
+		sb->s_flags |= SB_RDONLY;
+	}
+	return 0;
+}
+
+static int tarn_open_root(struct super_block *sb, struct fs_context *fc)
+{
+	struct inode *root = tarn_iget(sb, TARN_ROOT_INODE);
+
+	if (IS_ERR(root)) {
+		tarn_refuse(sb, fc, "the root directory cannot be read");
+		return PTR_ERR(root);
+	}
+	if (!S_ISDIR(root->i_mode)) {
+		tarn_refuse(sb, fc, "the root inode is not a directory");
+		iput(root);
+		return -EUCLEAN;
+	}
+	sb->s_root = d_make_root(root);
+	return sb->s_root ? 0 : -ENOMEM;
+}
+
+static void tarn_set_limits(struct super_block *sb)
+{
+	sb->s_magic = TARNFS_STATFS_MAGIC;
+	sb->s_op = &tarn_super_operations;
+	sb->s_maxbytes = TARN_FILE_SIZE_MAX;
+	sb->s_max_links = TARN_LINK_MAX;
+	sb->s_time_gran = 1;
+}
+
+static void tarn_put(struct super_block *sb)
+{
+	struct tarn_super *super = tarn_super(sb);
+
+	if (super->fs) {
+		int entered = tarn_enter(sb);
+
+		if (entered < 0)
+			tarn_fs_abandon(super->fs);
+		tarn_fs_close(super->fs);
+		if (entered >= 0)
+			tarn_leave(entered);
+	}
+	mutex_lock(&tarn_failure_lock);
+	fs_put_dax(super->dax, sb);
+	mutex_unlock(&tarn_failure_lock);
+	sb->s_fs_info = NULL;
+	kfree(super);
+}
+
+static int tarn_fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	int error;
+
+	tarn_set_limits(sb);
+	if (!sb_set_blocksize(sb, TARNFS_BLOCK_SIZE)) {
+		tarn_refuse(sb, fc, "the device does not take blocks of %d bytes", TARNFS_BLOCK_SIZE);
+		return -EINVAL;
+	}
+	error = tarn_drop_block_cache(sb->s_bdev);
+	if (error) {
+		tarn_refuse(sb, fc, "the block cache cannot be written out: error %d", error);
+		return error;
+	}
+	error = tarn_get_dax(sb, fc);
+	if (!error)
+		error = tarn_map_device(sb, fc);
+	if (!error)
+		error = tarn_open_fs(sb, fc);
+	if (error)
+		return error;
+	tarn_set_uuid(sb, tarn_fs_uuid(tarn_fs(sb)), 16);
+	return tarn_open_root(sb, fc);
+}
+
+static void tarn_put_super(struct super_block *sb)
+{
+	tarn_put(sb);
+	tarn_drop_block_cache(sb->s_bdev);
+}
+
+/* A mount that failed half-way has no root, and put_super is not called. */
+static void tarn_kill_sb(struct super_block *sb)
+{
+	/* Who began to un-map while there were mappings holds inodes; without mappings nobody takes any. */
+	mutex_lock(&tarn_failure_lock);
+	mutex_unlock(&tarn_failure_lock);
+	if (!sb->s_root && sb->s_fs_info)
+		tarn_put(sb);
+	kill_block_super(sb);
+}
+
+/* ---- options ------------------------------------------------------------------------------------------ */
+
+enum { TARN_OPTION_DAX, TARN_OPTION_DAX_ENUM };
+
+static const struct constant_table tarn_dax_values[] = {
+	{ "always", 1 },
+	{},
+};
+
+static const struct fs_parameter_spec tarn_parameters[] = {
+	fsparam_flag("dax", TARN_OPTION_DAX),
+	fsparam_enum("dax", TARN_OPTION_DAX_ENUM, tarn_dax_values),
+	{},
+};
+
+static int tarn_parse_param(struct fs_context *fc, struct fs_parameter *parameter)
+{
+	struct tarn_super *super = fc->s_fs_info;
+	struct fs_parse_result result;
+	int option = fs_parse(fc, tarn_parameters, parameter, &result);
+
+	if (option < 0)
+		return option;
+	super->show_dax = true; /* both options say what is always so */
+	return 0;
+}
+
+static int tarn_show_options(struct seq_file *seq, struct dentry *root)
+{
+	if (tarn_super(root->d_sb)->show_dax)
+		seq_puts(seq, ",dax=always");
+	return 0;
+}
+
+static int tarn_get_tree(struct fs_context *fc)
+{
+	return get_tree_bdev(fc, tarn_fill_super);
+}
+
+static int tarn_reconfigure(struct fs_context *fc)
+{
+	struct super_block *sb = fc->root->d_sb;
+	bool read_only = fc->sb_flags & SB_RDONLY;
+	int error, entered;
+
+	sync_filesystem(sb);
+	if (read_only == sb_rdonly(sb))
+		return 0;
+	if (!read_only && bdev_read_only(sb->s_bdev)) {
+		tarn_refuse(sb, fc, "the device is read-only");
+		return -EROFS;
+	}
+	/* Becoming read-write frees orphans. Only a forced remount leaves open ones behind. */
+	if (!read_only && atomic_long_read(&sb->s_remove_count)) {
+		tarn_refuse(sb, fc,
+			    "removed files are still open: cannot be made read-write before they are closed");
+		return -EBUSY;
+	}
+	entered = tarn_enter(sb);
+	if (entered < 0)
+		return entered;
+	error = tarn_fs_set_access(tarn_fs(sb), read_only ? TARN_READ_ONLY : TARN_READ_WRITE);
+	tarn_leave(entered);
+	if (error)
+		tarn_refuse(sb, fc, "cannot be made %s: error %d, see the kernel log",
+			    read_only ? "read-only" : "read-write", error);
+	return error;
+}
+
+static void tarn_free_context(struct fs_context *fc)
+{
+	kfree(fc->s_fs_info);
+}
+
+static const struct fs_context_operations tarn_context_operations = {
+	.parse_param = tarn_parse_param,
+	.get_tree = tarn_get_tree,
+	.reconfigure = tarn_reconfigure,
+	.free = tarn_free_context,
+};
+
+static int tarn_init_fs_context(struct fs_context *fc)
+{
+	fc->s_fs_info = kzalloc(sizeof(struct tarn_super), GFP_KERNEL);
+	if (!fc->s_fs_info)
+		return -ENOMEM;
+	fc->ops = &tarn_context_operations;
+	return 0;
+}
+
+/* ---- super operations --------------------------------------------------------------------------------- */
+
+static int tarn_statfs(struct dentry *dentry, struct kstatfs *buffer)
+{
+	struct super_block *sb = dentry->d_sb;
+	struct tarn_statistics statistics;
+
+	tarn_fs_statistics(tarn_fs(sb), &statistics);
+	buffer->f_type = TARNFS_STATFS_MAGIC;
+	buffer->f_bsize = TARNFS_BLOCK_SIZE;
+	buffer->f_frsize = TARNFS_BLOCK_SIZE;
+	buffer->f_blocks = statistics.blocks;
+	buffer->f_bfree = statistics.free;
+	buffer->f_bavail = statistics.available;
+	buffer->f_files = statistics.inodes;
+	buffer->f_ffree = statistics.free_inodes;
+	buffer->f_namelen = TARN_NAME_MAX;
+	buffer->f_fsid = uuid_to_fsid(sb->s_uuid.b);
+	return 0;
+}
+
+static int tarn_call_fs(struct super_block *sb, int (*call)(struct tarn_fs *fs))
+{
+	int error, entered = tarn_enter(sb);
+
+	if (entered < 0)
+		return entered;
+	error = tarn_check(sb, call(tarn_fs(sb)));
+	tarn_leave(entered);
+	return error;
+}
+
+static int tarn_sync_fs(struct super_block *sb, int wait)
+{
+	return wait ? tarn_call_fs(sb, tarn_fs_sync) : 0;
+}
+
+/* The VFS has synced everything. After this the media needs no replay: it may be copied. */
+static int tarn_freeze_fs(struct super_block *sb)
+{
+	return tarn_call_fs(sb, tarn_fs_settle);
+}
+
+static int tarn_unfreeze_fs(struct super_block *sb)
+{
+	return 0;
+}
+
+const struct super_operations tarn_super_operations = {
+	.alloc_inode = tarn_alloc_inode,
+	.free_inode = tarn_free_inode,
+	.evict_inode = tarn_evict_inode,
+	.write_inode = tarn_write_inode,
+	.put_super = tarn_put_super,
+	.sync_fs = tarn_sync_fs,
+	.freeze_fs = tarn_freeze_fs,
+	.unfreeze_fs = tarn_unfreeze_fs,
+	.statfs = tarn_statfs,
+	.show_options = tarn_show_options,
+};
+
+/* ---- module ------------------------------------------------------------------------------------------- */
+
+static struct file_system_type tarn_type = {
+	.owner = THIS_MODULE,
+	.name = "tarnfs",
+	.fs_flags = FS_REQUIRES_DEV | FS_ALLOW_IDMAP,
+	.init_fs_context = tarn_init_fs_context,
+	.parameters = tarn_parameters,
+	.kill_sb = tarn_kill_sb,
+};
+MODULE_ALIAS_FS("tarnfs");
+
+static int __init tarn_init(void)
+{
+	int error = tarn_inode_cache_create();
+
+	if (error)
+		return error;
+	error = register_filesystem(&tarn_type);
+	if (error)
+		tarn_inode_cache_destroy();
+	return error;
+}
+
+static void __exit tarn_exit(void)
+{
+	unregister_filesystem(&tarn_type);
+	tarn_inode_cache_destroy();
+}
+
+module_init(tarn_init);
+module_exit(tarn_exit);
+MODULE_DESCRIPTION("DAX file system for persistent memory");
+MODULE_LICENSE("GPL");
