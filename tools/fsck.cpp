@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+// fsck.tarnfs: replays the journals and checks a file system. Manual: fsck.tarnfs.8. Exit status as in
+// fsck(8).
+#include <fcntl.h>
+#include <getopt.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "fs/check/check.hpp"
+#include "tools/console.hpp"
+#include "tools/target.hpp"
+#include "tools/version.hpp"
+
+namespace tarn::tools {
+
+namespace {
+
+// fsck(8)
+constexpr int kClean = 0, kUncorrected = 4, kOperational = 8, kUsage = 16, kCancelled = 32;
+// Problems shown without -v: a badly damaged file system has millions of them.
+constexpr u64 kShownProblems = 1000;
+
+struct Options {
+    std::string path;
+    bool change_nothing = false;  // -n
+    bool preen = false;           // -a, -p: what every boot does
+    bool force = false;           // -f
+    bool verbose = false;         // -v
+    Progress::Style style = Progress::Style::kTerminal;
+    int progress_fd = -1;
+};
+
+void print_usage(FILE* to)
+{
+    std::fprintf(to,
+                 "usage: fsck.tarnfs [-n | -y | -p] [-f] [-v] [-C fd] DEVICE|FILE\n"
+                 "       fsck.tarnfs -V | -h\n"
+                 "\n"
+                 "  -n      change nothing: replay the journals in memory and check the result\n"
+                 "  -y      replay the journals, then check (the default)\n"
+                 "  -p, -a  replay the journals; check only when also -f is given\n"
+                 "  -f      check even with -p or -a\n"
+                 "  -v      show all problems and what was counted\n"
+                 "  -C fd   progress: 0 on the terminal, otherwise lines to that descriptor\n");
+}
+
+int parse_descriptor(const char* text)
+{
+    char* end = nullptr;
+    errno = 0;
+    const long number = std::strtol(text, &end, 10);
+    if (errno || !*text || *end || number > 1 << 20 ||
+        (number > 0 && fcntl(static_cast<int>(number), F_GETFD) < 0))
+        fail(kUsage, "-C takes an open descriptor, not '%s'", text);
+    return static_cast<int>(number);
+}
+
+void set_progress(Options& options, int fd)
+{
+    options.style = fd == 0  ? Progress::Style::kTerminal
+                    : fd > 0 ? Progress::Style::kLines
+                             : Progress::Style::kNone;
+    options.progress_fd = fd;
+}
+
+Options parse(int argc, char** argv)
+{
+    static const option long_options[] = {{"help", no_argument, nullptr, 'h'},
+                                          {"version", no_argument, nullptr, 'V'},
+                                          {nullptr, 0, nullptr, 0}};
+    Options options;
+    int modes = 0;
+    for (int c; (c = getopt_long(argc, argv, "nypafvC:Vh", long_options, nullptr)) != -1;) {
+        switch (c) {
+            case 'n':
+                options.change_nothing = true;
+                modes |= 1;
+                break;
+            case 'y': modes |= 2; break;
+            case 'p':
+            case 'a':
+                options.preen = true;
+                modes |= 4;
+                break;
+            case 'f': options.force = true; break;
+            case 'v': options.verbose = true; break;
+            case 'C': set_progress(options, parse_descriptor(optarg)); break;
+            case 'V': std::printf("fsck.tarnfs (tarnfs) %s\n", kVersion); std::exit(kClean);
+            case 'h': print_usage(stdout); std::exit(kClean);
+            default: print_usage(stderr); std::exit(kUsage);
+        }
+    }
+    if (modes & (modes - 1))
+        fail(kUsage, "only one of -n, -y and -p (or -a) at a time");
+    if (optind + 1 != argc) {
+        print_usage(stderr);
+        fail(kUsage, optind == argc ? "which device or file?" : "one device or file at a time");
+    }
+    options.path = argv[optind];
+    return options;
+}
+
+// Ctrl-C is safe at any moment: replaying can be repeated, checking changes nothing.
+void on_interrupt(int)
+{
+    const char text[] = "\nfsck.tarnfs: cancelled\n";
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        _exit(kCancelled);
+    _exit(kCancelled);
+}
+
+// Prints problems as they are found, after getting the progress display out of the way.
+struct Reporter {
+    const Options& options;
+    Progress progress;
+    u64 shown = 0;
+
+    static void problem(void* context, const char* format, __builtin_va_list arguments)
+    {
+        auto& self = *static_cast<Reporter*>(context);
+        if (self.shown == kShownProblems && !self.options.verbose)
+            return;
+        self.shown++;
+        self.progress.clear();
+        std::printf("%s\n", escape(format_text(format, arguments)).c_str());
+    }
+    static void step(void* context, u64 done, u64 total)
+    {
+        static_cast<Reporter*>(context)->progress.step(done, total);
+    }
+};
+
+void print_counts(const CheckSummary& s)
+{
+    std::printf("  %llu files, %llu directories, %llu symbolic links, %llu special files\n", s.files,
+                s.directories, s.symlinks, s.others);
+    std::printf("  %llu directory entries, %llu extents\n", s.entries, s.extents);
+    std::printf("  blocks: %llu data, %llu tree nodes, %llu inode table, %llu free\n", s.data_blocks,
+                s.node_blocks, s.table_blocks, s.free_blocks);
+    if (s.orphans)
+        std::printf("  %llu deleted or truncated files are still to be freed: the next mount does that\n",
+                    s.orphans);
+}
+
+Layout read_superblock(const Target& target)
+{
+    Media media(target.device());
+    auto layout = read_layout(media);
+    if (layout)
+        return layout.take();
+    if (is_corruption(layout.error()))
+        fail(kUncorrected, "%s: %s: this cannot be repaired yet", target.path().c_str(),
+             describe(layout.error()));
+    fail(kOperational, "%s: %s", target.path().c_str(), describe(layout.error()));
+}
+
+// Replays the journals; in place unless the mapping is private. Returns false when they are damaged.
+bool replay(Volume& volume, const Options& options)
+{
+    Status opened = volume.open(Volume::Access::kReadOnly);
+    if (!opened && !is_corruption(opened.error()))
+        fail(kOperational, "%s: %s", options.path.c_str(), describe(opened.error()));
+    if (opened && volume.replayed_records()) {
+        std::printf("%s: %llu journal records replayed%s\n", options.path.c_str(), volume.replayed_records(),
+                    options.change_nothing ? " (in memory only)" : "");
+        Status settled = volume.set_read_write();
+        if (settled)
+            settled = Status(volume.close());
+        if (!settled)
+            fail(kOperational, "%s: %s", options.path.c_str(), describe(settled.error()));
+    }
+    return opened.is_ok();
+}
+
+int report(const Options& options, const CheckSummary& summary, u64 shown, bool opened)
+{
+    if (shown < summary.problems)
+        std::printf("... and %llu more problems (-v shows all)\n", summary.problems - shown);
+    if (options.verbose)
+        print_counts(summary);
+    if (summary.problems == 0 && opened) {
+        std::printf("%s: clean, %llu inodes, %llu blocks free\n", options.path.c_str(), summary.inodes,
+                    summary.free_blocks);
+        return kClean;
+    }
+    std::printf("%s: %llu problems; none was repaired (fsck.tarnfs does not repair yet)\n",
+                options.path.c_str(), summary.problems + (summary.problems == 0 ? 1 : 0));
+    return kUncorrected;
+}
+
+int run(int argc, char** argv)
+{
+    const Options options = parse(argc, argv);
+    std::signal(SIGINT, on_interrupt);
+    Target target(options.path, options.change_nothing ? Access::kPrivate : Access::kChange, kOperational);
+    const Layout layout = read_superblock(target);
+    Volume volume(target.device(), layout);
+    const bool opened = replay(volume, options);
+    if (options.preen && !options.force && opened) {
+        target.finish();
+        std::printf("%s: clean\n", options.path.c_str());
+        return kClean;
+    }
+    Reporter reporter{options, Progress(options.style, options.progress_fd, options.path)};
+    auto checked = check(volume, CheckReporter{&reporter, Reporter::problem, Reporter::step});
+    reporter.progress.clear();
+    if (!checked)
+        fail(kOperational, "%s: %s", options.path.c_str(), describe(checked.error()));
+    target.finish();
+    return report(options, checked.value(), reporter.shown, opened);
+}
+
+}  // namespace
+
+}  // namespace tarn::tools
+
+int main(int argc, char** argv)
+{
+    return tarn::tools::run_program("fsck.tarnfs", 8, tarn::tools::run, argc, argv);
+}

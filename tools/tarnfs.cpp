@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+// tarnfs: looks into a file system. Manual: tarnfs.8. Exit status 0 or 1. Changes nothing.
+#include <getopt.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "tools/console.hpp"
+#include "tools/inspect.hpp"
+#include "tools/version.hpp"
+
+namespace tarn::tools {
+
+namespace {
+
+void print_usage(FILE* to)
+{
+    std::fputs(
+        "usage: tarnfs inspect [-r] DEVICE|FILE WHAT\n"
+        "       tarnfs stats [-r] DEVICE|FILE\n"
+        "       tarnfs -V | -h\n"
+        "\n"
+        "WHAT is one of\n"
+        "  superblock      the superblock and its replica\n"
+        "  journals        each journal's state, and what a mount would replay\n"
+        "  inode N         an inode's record and its tree\n"
+        "  tree N          the nodes and items of inode N's tree\n"
+        "  directory PATH  entries of a directory; '#N' in place of a path names an inode\n"
+        "  bitmap          each block group's use\n"
+        "\n"
+        "  -r  replay the journals first, in memory: shows what a mount would see\n",
+        to);
+}
+
+[[noreturn]] void usage_error(const std::string& message)
+{
+    print_usage(stderr);
+    fail(kLookFailed, "%s", message.c_str());
+}
+
+void inspect(Image& image, const std::string& what, const std::vector<std::string>& arguments)
+{
+    const bool takes_one = what == "inode" || what == "tree" || what == "directory";
+    if (arguments.size() != (takes_one ? 1 : 0))
+        usage_error(what + (takes_one ? " takes one argument" : " takes no argument"));
+    if (what == "superblock")
+        show_superblock(image);
+    else if (what == "journals")
+        show_journals(image);
+    else if (what == "inode")
+        show_inode(image, parse_number("inode", arguments[0]));
+    else if (what == "tree")
+        show_tree(image, parse_number("inode", arguments[0]));
+    else if (what == "directory")
+        show_directory(image, arguments[0]);
+    else if (what == "bitmap")
+        show_bitmaps(image);
+    else
+        usage_error("cannot inspect '" + escape(what) + "'");
+}
+
+int run(int argc, char** argv)
+{
+    static const option long_options[] = {{"help", no_argument, nullptr, 'h'},
+                                          {"version", no_argument, nullptr, 'V'},
+                                          {nullptr, 0, nullptr, 0}};
+    Journaled journaled = Journaled::kAsIs;
+    for (int c; (c = getopt_long(argc, argv, "rVh", long_options, nullptr)) != -1;) {
+        switch (c) {
+            case 'r': journaled = Journaled::kReplayed; break;
+            case 'V': std::printf("tarnfs %s\n", kVersion); return 0;
+            case 'h': print_usage(stdout); return 0;
+            default: print_usage(stderr); return kLookFailed;
+        }
+    }
+    const std::vector<std::string> words(argv + optind, argv + argc);
+    if (words.empty())
+        usage_error("which command?");
+    if (words[0] != "inspect" && words[0] != "stats")
+        usage_error("unknown command '" + escape(words[0]) + "'");
+    const bool inspects = words[0] == "inspect";
+    if (words.size() < (inspects ? 3 : 2) || (!inspects && words.size() > 2))
+        usage_error(words[0] +
+                    (inspects ? " takes a device or file, and what to show" : " takes a device or file"));
+    Image image(words[1], journaled);
+    if (inspects)
+        inspect(image, words[2], {words.begin() + 3, words.end()});
+    else
+        show_statistics(image);
+    return 0;
+}
+
+}  // namespace
+
+}  // namespace tarn::tools
+
+int main(int argc, char** argv)
+{
+    return tarn::tools::run_program("tarnfs", 1, tarn::tools::run, argc, argv);
+}
