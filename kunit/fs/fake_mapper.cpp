@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+// FakeMapper, behind the C functions that the core calls; and user memory, which no case here uses.
+#include "kunit/fs/fake_mapper.hpp"
+
+#include "fs/file_core.h"
+
+using tarn::kunit::FakeMapper;
+
+extern "C" {
+
+int tarn_mapper_install(tarn_fault* fault, unsigned long long pfn, tarn_protection protection)
+{
+    FakeMapper::Pte& pte = FakeMapper::current->pte(fault->block);
+    if (pte.present && pte.pfn != pfn)
+        return -117;  // EUCLEAN
+    pte = {pfn, true, pte.writable || protection == TARN_MAP_WRITE, false};
+    return 0;
+}
+
+int tarn_mapper_install_zero(tarn_fault* fault)
+{
+    FakeMapper::Pte& pte = FakeMapper::current->pte(fault->block);
+    if (!pte.present)
+        pte = {0, true, false, true};
+    return 0;
+}
+
+void tarn_mapper_zap(tarn_inode*, unsigned long long block, unsigned long long count)
+{
+    for (unsigned long long i = 0; i < count && block + i < FakeMapper::kBlocks; i++)
+        FakeMapper::current->pte(block + i) = {};
+}
+
+int tarn_mapper_is_pinned(unsigned long long pfn) { return FakeMapper::current->pinned == pfn; }
+void tarn_mapper_attach(tarn_inode*, unsigned long long, unsigned long long) {}
+void tarn_mapper_detach(unsigned long long) {}
+void tarn_mapper_mark_dirty(tarn_inode*) { FakeMapper::current->marked_dirty = true; }
+void tarn_mapper_mark_clean(tarn_inode*) { FakeMapper::current->marked_dirty = false; }
+
+tarn_size_t tarn_user_copy_in(tarn_user*, void*, tarn_size_t) { return 0; }
+tarn_size_t tarn_user_copy_out(tarn_user*, const void*, tarn_size_t) { return 0; }
+tarn_size_t tarn_user_zero_out(tarn_user*, tarn_size_t) { return 0; }
+
+}  // extern "C"
