@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+// A fence that fails: whoever met it, and whatever the device says later, nothing more becomes durable.
+#include "tests/host/namespace_fixture.hpp"
+#include "tests/host/support/durable.hpp"
+
+namespace tarn::test {
+
+namespace {
+
+constexpr u32 kFile = kTypeRegular | 0644;
+
+// What is true after one fence has failed and the device works again.
+void expect_stopped(NamespaceFixture& t, const std::vector<std::byte>& image)
+{
+    t.files.device().fail_fences_from(0);
+    EXPECT_NE(t.create(kRoot, "later", kFile), Error::kNone) << "nothing may be built on what may be lost";
+    EXPECT_FALSE(t.files.fs().volume().may_change().is_ok());
+    t.files.unmount();
+    TestDevice survived(image);
+    EXPECT_EQ(check_device(survived).text(), "");
+    TestFileSystem after(image);
+    EXPECT_NO_THROW(after.find(kRoot, "before"));
+}
+
+}  // namespace
+
+TEST(CrashFence, AFailedSyncStopsChanges)
+{
+    NamespaceFixture t;
+    DurableImage durable(t.files.device());
+    ASSERT_EQ(t.create(kRoot, "before", kFile), Error::kNone);
+    LogCapture log;
+    t.files.device().fail_fences_from(1);
+    EXPECT_EQ(t.files.fs().sync().error(), Error::kDeviceFlush);
+    expect_stopped(t, durable.bytes());
+    EXPECT_TRUE(log.contains("shut down"));
+}
+
+TEST(CrashFence, AFailedFenceOfALinkTargetStopsChanges)
+{
+    NamespaceFixture t;
+    DurableImage durable(t.files.device());
+    ASSERT_EQ(t.create(kRoot, "before", kFile), Error::kNone);
+    LogCapture log;
+    t.files.device().fail_fences_from(1);
+    EXPECT_EQ(t.create(kRoot, "link", kTypeSymlink | 0777, std::string(1000, 't')), Error::kDeviceFlush);
+    expect_stopped(t, durable.bytes());
+}
+
+TEST(CrashFence, AFailedFenceOfNewInodesStopsChanges)
+{
+    NamespaceFixture t;
+    DurableImage durable(t.files.device());
+    ASSERT_EQ(t.create(kRoot, "before", kFile), Error::kNone);
+    std::vector<ReservedInode> all;
+    while (t.files.fs().inodes().free_numbers())
+        all.push_back(t.files.fs().inodes().reserve(kRoot).take());
+    LogCapture log;
+    t.files.device().fail_fences_from(1);
+    EXPECT_EQ(t.create(kRoot, "file", kFile), Error::kDeviceFlush) << "it needs another chunk";
+    all.clear();
+    expect_stopped(t, durable.bytes());
+}
+
+// A retirement that fails must not be followed by another that overwrites the only slots known to be good.
+TEST(CrashFence, AFailedRetirementIsNotRepeated)
+{
+    TestVolume volume;
+    for (u64 nth = 1; nth <= 2; nth++) {
+        LogCapture log;
+        volume.device().fail_fences_from(nth);
+        EXPECT_EQ(volume->journals().retire().error(), Error::kDeviceFlush);
+        volume.device().fail_fences_from(0);
+        const auto before = volume.device().image();
+        EXPECT_EQ(volume->journals().retire().error(), Error::kDeviceFlush);
+        EXPECT_EQ(volume.device().image(), before);
+        volume.abandon();
+        volume.open();
+    }
+}
+
+}  // namespace tarn::test

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+// Power cuts at every fence of operations on file contents. What was stored since the last fence may have arrived or not:
+// nothing of it, words at random, and, the hardest, the journal's lines without the data's.
+#include <random>
+
+#include "tests/host/file_fixture.hpp"
+#include "tests/host/support/persist_model.hpp"
+
+using namespace tarn;
+using namespace tarn::test;
+
+namespace {
+
+// A file before and after an operation, and what may be seen in between.
+class FilePowerCut : public FileTest {
+  protected:
+    // A fence completes what its processor has sent: the thread stays on one.
+    FilePowerCut() { host::pretend_cpu(0); }
+    ~FilePowerCut() override { host::pretend_cpu(-1); }
+
+    // Runs `operation` and looks at every state a power cut could leave: `legal` says whether the contents may be so.
+    template <class Operation, class Legal>
+    void cut(Operation operation, Legal legal)
+    {
+        images_.clear();
+        {
+            PersistModel model(device, [](void* self) { static_cast<FilePowerCut*>(self)->take(); }, this);
+            model_ = &model;
+            operation();
+            take();
+        }
+        model_ = nullptr;
+        for (const auto& image : images_) {
+            std::string found = contents_of_image(image);
+            ASSERT_TRUE(legal(found)) << found.size() << " bytes, of " << images_.size() << " states";
+        }
+        EXPECT_GE(images_.size(), 3u);
+    }
+    // What it must be once the operation has returned, whatever is lost.
+    void settled(const std::string& contents)
+    {
+        PersistModel model(device, [](void*) {}, nullptr);
+        EXPECT_EQ(contents_of_image(model.least()), contents);
+    }
+
+    static bool either(const std::string& found, const std::string& before, const std::string& after)
+    {
+        return found == before || found == after;
+    }
+    // Every aligned word is that of one or the other.
+    static bool words_of(const std::string& found, const std::string& before, const std::string& after)
+    {
+        if (found.size() != before.size() || before.size() != after.size())
+            return false;
+        for (u64 at = 0; at < found.size(); at += kWordSize) {
+            std::string word = found.substr(at, kWordSize);
+            if (word != before.substr(at, kWordSize) && word != after.substr(at, kWordSize))
+                return false;
+        }
+        return true;
+    }
+
+  private:
+    void take()
+    {
+        images_.push_back(model_->least());
+        images_.push_back(model_->some(random_));
+        images_.push_back(journal_first());
+    }
+    std::vector<std::byte> journal_first()
+    {
+        const Layout& layout = InodeObject::of(file->inode()).inode.fs.volume().layout();
+        std::vector<std::byte> image = model_->least(), most = model_->most();
+        auto from = static_cast<long>(layout.journal_start.value * kBlockSize);
+        auto to = from + static_cast<long>(u64{layout.journals} * layout.journal_blocks * kBlockSize);
+        std::copy(most.begin() + from, most.begin() + to, image.begin() + from);
+        return image;
+    }
+
+    PersistModel* model_ = nullptr;
+    std::mt19937_64 random_{1};
+    std::vector<std::vector<std::byte>> images_;
+};
+
+}  // namespace
+
+TEST_F(FilePowerCut, Append)
+{
+    std::string before = pattern(6000), added = pattern(9000, 'A');
+    file->write(0, before);
+    cut([&] { file->write(6000, added); },
+        [&](const std::string& found) {  // one step for the rest of the block, one for fresh blocks
+            return found == before || found == before + added.substr(0, 2192) || found == before + added;
+        });
+    settled(before + added);
+}
+
+TEST_F(FilePowerCut, FillAHole)
+{
+    file->truncate(100000);
+    std::string before = zeroes(100000), after = before;
+    after.replace(5001, 20000, pattern(20000));
+    cut([&] { file->write(5001, pattern(20000)); },
+        [&](const std::string& found) { return either(found, before, after); });
+    settled(after);
+}
+
+TEST_F(FilePowerCut, Overwrite)
+{
+    std::string before = pattern(50000), after = before;
+    after.replace(101, 30001, pattern(30001, 'A'));
+    file->write(0, before);
+    cut([&] { file->write(101, pattern(30001, 'A')); },
+        [&](const std::string& found) { return words_of(found, before, after); });
+    settled(after);
+}
+
+TEST_F(FilePowerCut, GrowOverGarbage)
+{
+    std::string before = pattern(5000);
+    file->write(0, before);
+    FakeMapping mapping(mm, *file);
+    ASSERT_EQ(mapping.store(5000, std::string(3000, 'G').data(), 3000), 0);
+    ASSERT_EQ(file->sync(), 0);  // the garbage is durable
+    cut([&] { file->truncate(20000); },
+        [&](const std::string& found) { return either(found, before, before + zeroes(15000)); });
+    settled(before + zeroes(15000));
+}
+
+TEST_F(FilePowerCut, WriteBehindGarbage)
+{
+    for (u64 offset : {6000, 9000}) {
+        file->truncate(0);
+        std::string before = pattern(5000);
+        file->write(0, before);
+        FakeMapping mapping(mm, *file);
+        ASSERT_EQ(mapping.store(5000, std::string(3000, 'G').data(), 3000), 0);
+        ASSERT_EQ(file->sync(), 0);
+        std::string after = before + zeroes(offset - 5000) + pattern(1000, 'A');
+        cut([&] { file->write(offset, pattern(1000, 'A')); },
+            [&](const std::string& found) { return either(found, before, after); });
+        settled(after);
+    }
+}
+
+TEST_F(FilePowerCut, ShrinkAndGrow)
+{
+    std::string before = pattern(60000);
+    file->write(0, before);
+    std::string after = before.substr(0, 12345);
+    cut([&] { file->truncate(12345); }, [&](const std::string& found) { return either(found, before, after); });
+    settled(after);
+    cut([&] { file->truncate(30000); },
+        [&](const std::string& found) { return either(found, after, after + zeroes(30000 - 12345)); });
+    settled(after + zeroes(30000 - 12345));
+}
+
+// The freed blocks go to another file at once: a cut must not show its bytes in the first.
+TEST_F(FilePowerCut, FreedBlocksShowNobodysBytes)
+{
+    std::string before = std::string(40000, 'o');
+    file->write(0, before);
+    auto other = fs->create(mm, "other");
+    other->write(0, std::string(fs->free_blocks() * 4096 - 400000, 'f'));  // so that freed blocks are soon taken again
+    cut(
+        [&] {
+            file->truncate(10000);
+            other->write(0, std::string(other->size() + 1000000, 'S'));
+        },
+        [&](const std::string& found) { return either(found, before, before.substr(0, 10000)); });
+}
+
+TEST_F(FilePowerCut, AllocateByFault)
+{
+    file->truncate(10 * 4096);
+    auto spoiled = fs->create(mm, "spoiled");
+    spoiled->write(0, std::string(fs->free_blocks() / 2 * 4096, 'S'));  // fresh blocks are full of this
+    fs->unlink("spoiled", *spoiled);
+    spoiled.reset();
+    FakeMapping mapping(mm, *file);
+    std::string before = zeroes(10 * 4096), after = before;
+    after.replace(4096 * 3, 6, "stored");
+    cut(
+        [&] {
+            ASSERT_EQ(mapping.store(4096 * 3, "stored", 6), 0);
+            ASSERT_EQ(file->sync(), 0);
+        },
+        [&](const std::string& found) { return words_of(found, before, after); });
+    settled(after);
+}
+
+TEST_F(FilePowerCut, SyncOfMappedStores)
+{
+    std::string before = pattern(20 * 4096), after = before;
+    file->write(0, before);
+    FakeMapping mapping(mm, *file);
+    cut(
+        [&] {
+            for (u64 block : {1, 2, 3, 9, 15}) {
+                after.replace(block * 4096 + 100, 3000, std::string(3000, 'M'));
+                ASSERT_EQ(mapping.store(block * 4096 + 100, std::string(3000, 'M').data(), 3000), 0);
+            }
+            ASSERT_EQ(file->sync(), 0);
+        },
+        [&](const std::string& found) { return words_of(found, before, after); });
+    settled(after);
+}
+
+TEST_F(FilePowerCut, ManyRandomOperations)
+{
+    std::mt19937 random(7);
+    std::string model;
+    for (int step = 0; step < 12; step++) {
+        std::string before = model;
+        u64 offset = random() % 60000, length = 1 + random() % 20000;
+        std::string bytes = pattern(length, static_cast<char>('a' + random() % 26));
+        bool shrinks = random() % 3 == 0;
+        if (shrinks)
+            model.resize(offset);
+        else {
+            model.resize(max<u64>(model.size(), offset + length));
+            model.replace(offset, length, bytes);
+        }
+        cut([&] { shrinks ? file->truncate(offset) : static_cast<int>(file->write(offset, bytes)); },
+            [&](const std::string& found) {
+                // Sizes only between the two; every word of what both have is of one of them.
+                u64 size = found.size(), low = min(before.size(), model.size()), high = max(before.size(), model.size());
+                if (size < low || size > high)
+                    return false;
+                std::string old = before, now = model;
+                old.resize(size);
+                now.resize(size);
+                return words_of(found, old, now);
+            });
+        ASSERT_EQ(file->contents(), model);
+        if (HasFatalFailure())
+            FAIL() << "step " << step;
+    }
+}

@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "tests/host/support/fake_mm.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+#include "tests/host/support/volume.hpp"
+
+using namespace tarn;
+using namespace tarn::test;
+
+namespace {
+
+FakeMm* current_mm = nullptr;
+
+FakeMm& mm()
+{
+    if (!current_mm)
+        throw std::logic_error("the core maps pages, but there is no FakeMm");
+    return *current_mm;
+}
+
+[[noreturn]] void fail(const std::string& what, long long error)
+{
+    throw std::runtime_error(what + ": errno " + std::to_string(-error));
+}
+
+}  // namespace
+
+namespace tarn::test {
+
+// ---- page tables --------------------------------------------------------------------------------------------
+
+FakeMm::FakeMm(TestDevice& device) : device_(device)
+{
+    if (current_mm)
+        throw std::logic_error("two FakeMm at once");
+    current_mm = this;
+}
+
+FakeMm::~FakeMm() { current_mm = nullptr; }
+
+MmPause::MmPause() : paused_(current_mm) { current_mm = nullptr; }
+MmPause::~MmPause() { current_mm = paused_; }
+
+void FakeMm::pin(u64 pfn)
+{
+    std::lock_guard guard(lock_);
+    pins_[pfn]++;
+}
+
+void FakeMm::unpin(u64 pfn)
+{
+    std::lock_guard guard(lock_);
+    if (--pins_.at(pfn) == 0)
+        pins_.erase(pfn);
+}
+
+std::optional<FakeMm::Owner> FakeMm::owner(u64 pfn)
+{
+    std::lock_guard guard(lock_);
+    auto found = owners_.find(pfn);
+    return found == owners_.end() ? std::nullopt : std::optional(found->second);
+}
+
+bool FakeMm::is_marked_dirty(tarn_inode* inode)
+{
+    std::lock_guard guard(lock_);
+    return dirty_.count(inode) != 0;
+}
+
+FakeMapping::FakeMapping(FakeMm& mm, FakeFile& file) : mm_(mm), file_(file)
+{
+    std::lock_guard guard(mm_.lock_);
+    mm_.mappings_.insert(this);
+}
+
+FakeMapping::~FakeMapping()
+{
+    std::lock_guard guard(mm_.lock_);
+    mm_.mappings_.erase(this);
+}
+
+bool FakeMapping::try_store(u64 offset, const void* data, u64 length)
+{
+    std::lock_guard guard(mm_.lock_);
+    auto pte = ptes_.find(offset / kBlockSize);
+    if (pte == ptes_.end() || !pte->second.writable)
+        return false;
+    std::memcpy(mm_.page(pte->second.pfn) + offset % kBlockSize, data, length);
+    return true;
+}
+
+bool FakeMapping::try_load(u64 offset, void* data, u64 length)
+{
+    std::lock_guard guard(mm_.lock_);
+    auto pte = ptes_.find(offset / kBlockSize);
+    if (pte == ptes_.end())
+        return false;
+    if (pte->second.zero)
+        std::memset(data, 0, length);
+    else
+        std::memcpy(data, mm_.page(pte->second.pfn) + offset % kBlockSize, length);
+    return true;
+}
+
+int FakeMapping::store(u64 offset, const void* data, u64 length)
+{
+    while (!try_store(offset, data, length))
+        if (int error = fault(offset / kBlockSize, TARN_FAULT_WRITE))
+            return error;
+    return 0;
+}
+
+int FakeMapping::load(u64 offset, void* data, u64 length)
+{
+    while (!try_load(offset, data, length))
+        if (int error = fault(offset / kBlockSize, TARN_FAULT_READ))
+            return error;
+    return 0;
+}
+
+char FakeMapping::at(u64 offset)
+{
+    char value = 0;
+    if (int error = load(offset, &value, 1))
+        fail("load", error);
+    return value;
+}
+
+int FakeMapping::fault(u64 block, tarn_fault_kind kind)
+{
+    tarn_fault fault{this, block};
+    return file_.fault(fault, block, kind);
+}
+
+int FakeMapping::pin(u64 block, tarn_fault_kind kind, u64* pfn)
+{
+    for (;;) {
+        {
+            std::lock_guard guard(mm_.lock_);
+            auto pte = ptes_.find(block);
+            if (pte != ptes_.end() && !pte->second.zero && (kind == TARN_FAULT_READ || pte->second.writable)) {
+                *pfn = pte->second.pfn;
+                mm_.pins_[*pfn]++;
+                return 0;
+            }
+        }
+        if (int error = fault(block, kind))
+            return error;
+    }
+}
+
+bool FakeMapping::is_mapped(u64 block)
+{
+    std::lock_guard guard(mm_.lock_);
+    return ptes_.count(block) != 0;
+}
+
+bool FakeMapping::is_writable(u64 block)
+{
+    std::lock_guard guard(mm_.lock_);
+    auto pte = ptes_.find(block);
+    return pte != ptes_.end() && pte->second.writable;
+}
+
+bool FakeMapping::is_zero_page(u64 block)
+{
+    std::lock_guard guard(mm_.lock_);
+    auto pte = ptes_.find(block);
+    return pte != ptes_.end() && pte->second.zero;
+}
+
+void FakeMapping::copy_from(FakeMapping& parent)
+{
+    std::lock_guard guard(mm_.lock_);
+    ptes_ = parent.ptes_;
+}
+
+// What the C functions below do, with access to the private parts.
+struct MapperBackend {
+    static int install(tarn_fault& fault, FakeMm::Pte wanted)
+    {
+        if (mm().hook)
+            mm().hook("install");
+        std::lock_guard guard(mm().lock_);
+        if (mm().failing_installs_ > 0) {
+            mm().failing_installs_--;
+            return -ENOMEM;
+        }
+        mm().installs_.fetch_add(1);
+        if (!fault.mapping)
+            return 0;
+        auto& ptes = fault.mapping->ptes_;
+        auto there = ptes.find(fault.block);
+        if (there == ptes.end()) {
+            ptes[fault.block] = wanted;
+            return 0;
+        }
+        if (there->second.zero != wanted.zero || (!wanted.zero && there->second.pfn != wanted.pfn))
+            return wanted.zero ? 0 : -EUCLEAN;
+        there->second.writable |= wanted.writable;
+        return 0;
+    }
+    static void zap(tarn_inode* inode, u64 block, u64 count)
+    {
+        if (mm().hook)
+            mm().hook("zap");
+        std::lock_guard guard(mm().lock_);
+        mm().zaps_.fetch_add(1);
+        for (FakeMapping* mapping : mm().mappings_)
+            if (mapping->file_.inode() == inode)
+                mapping->ptes_.erase(mapping->ptes_.lower_bound(block),
+                                     mapping->ptes_.lower_bound(block + count < block ? ~0ull : block + count));
+    }
+    static bool is_pinned(u64 pfn)
+    {
+        std::lock_guard guard(mm().lock_);
+        return mm().pins_.count(pfn) != 0;
+    }
+    static void attach(tarn_inode* inode, u64 block, u64 pfn)
+    {
+        std::lock_guard guard(mm().lock_);
+        if (!mm().owners_.emplace(pfn, FakeMm::Owner{inode, block}).second)
+            throw std::logic_error("a page backs two blocks");
+    }
+    static void detach(u64 pfn)
+    {
+        std::lock_guard guard(mm().lock_);
+        if (!mm().owners_.erase(pfn))
+            throw std::logic_error("a page is let go that was not held");
+        for (FakeMapping* mapping : mm().mappings_)
+            for (auto& [block, pte] : mapping->ptes_)
+                if (!pte.zero && pte.pfn == pfn)
+                    throw std::logic_error("a page is let go while mapped");
+    }
+    static void mark(tarn_inode* inode, bool dirty)
+    {
+        std::lock_guard guard(mm().lock_);
+        if (dirty)
+            mm().dirty_.insert(inode);
+        else
+            mm().dirty_.erase(inode);
+    }
+};
+
+// ---- files --------------------------------------------------------------------------------------------------
+
+FakeFs::FakeFs(TestDevice& device, How how)
+{
+    if (how == How::kFormat)
+        format_device(device);
+    const char* why = "";
+    if (int error = tarn_fs_open(&device.device(), TARN_READ_WRITE, &fs_, &why))
+        fail(std::string("mount: ") + why, error);
+    root_ = std::make_unique<tarn_inode>();
+    tarn_attributes attributes;
+    if (int error = tarn_inode_open(fs_, TARN_ROOT_INODE, root_.get(), &attributes))
+        fail("root", error);
+}
+
+FakeFs::~FakeFs()
+{
+    tarn_inode_close(root_.get());
+    tarn_fs_close(fs_);
+}
+
+std::unique_ptr<FakeFile> FakeFs::create(FakeMm& in, const std::string& name)
+{
+    auto file = std::make_unique<FakeFile>(in, *this);
+    tarn_new_inode what = {};
+    what.mode = 0100644;
+    what.now.seconds = 1700000001;
+    tarn_attributes attributes;
+    tarn_name spelled{name.data(), static_cast<unsigned>(name.size())};
+    if (int error = tarn_dir_create(root_.get(), spelled, &what, file->inode(), &attributes))
+        fail("create " + name, error);
+    file->has_object_ = true;
+    return file;
+}
+
+std::unique_ptr<FakeFile> FakeFs::open(FakeMm& in, const std::string& name)
+{
+    unsigned long long number = 0;
+    if (int error = tarn_dir_find(root_.get(), {name.data(), static_cast<unsigned>(name.size())}, &number))
+        fail("open " + name, error);
+    auto file = std::make_unique<FakeFile>(in, *this);
+    tarn_attributes attributes;
+    if (int error = tarn_inode_open(fs_, number, file->inode(), &attributes))
+        fail("inode of " + name, error);
+    file->has_object_ = true;
+    return file;
+}
+
+void FakeFs::unlink(const std::string& name, FakeFile& file)
+{
+    tarn_name spelled{name.data(), static_cast<unsigned>(name.size())};
+    if (int error = tarn_dir_unlink(root_.get(), spelled, file.inode(), {1700000002, 0}))
+        fail("unlink " + name, error);
+    file.discard_ = true;
+}
+
+u64 FakeFs::free_blocks()
+{
+    tarn_statistics statistics;
+    tarn_fs_statistics(fs_, &statistics);
+    return statistics.free;
+}
+
+FakeFile::~FakeFile()
+{
+    if (!has_object_)
+        return;
+    tarn_evict how = discard_ ? TARN_EVICT_DISCARD : TARN_EVICT_KEEP;
+    if (tarn_file_evict(&inode_, how) == -EBUSY) {
+        tarn_file_evict(&inode_, TARN_EVICT_KEEP);
+        discard_ = false;
+    }
+    if (discard_)
+        tarn_inode_free(&inode_);
+    else
+        tarn_inode_close(&inode_);
+}
+
+long long FakeFile::write(u64 offset, tarn_user& from, u64 length)
+{
+    std::unique_lock guard(i_rwsem_);
+    tarn_write write = {};
+    write.offset = offset;
+    write.length = length;
+    write.from = &from;
+    write.times.modify.seconds = write.times.change.seconds = 1700000003;
+    long long done = 0, wrote = 0;
+    int idle = 0;  // rounds without a byte
+    while (write.length && wrote >= 0) {
+        u64 wanted = min<u64>(write.length, TARN_WRITE_STEP);
+        wrote = from.fault_in(wanted) == wanted ? -EFAULT : tarn_file_write(&inode_, &write);
+        idle = wrote ? 0 : idle + 1;
+        if (idle == 100)
+            throw std::runtime_error("a write that never ends");
+        if (wrote > 0) {
+            write.offset += static_cast<u64>(wrote);
+            write.length -= static_cast<u64>(wrote);
+            done += wrote;
+        }
+    }
+    if (int error = tarn_file_write_end(&inode_, &write))
+        return error;
+    return done ? done : wrote;
+}
+
+long long FakeFile::write(u64 offset, const std::string& bytes)
+{
+    std::vector<std::byte> copy(reinterpret_cast<const std::byte*>(bytes.data()),
+                                reinterpret_cast<const std::byte*>(bytes.data()) + bytes.size());
+    tarn_user from;
+    from.data = copy.data();
+    from.length = copy.size();
+    return write(offset, from, bytes.size());
+}
+
+std::string FakeFile::read(u64 offset, u64 length)
+{
+    std::shared_lock guard(i_rwsem_);
+    std::string bytes(length, '\xff');
+    tarn_user to;
+    to.data = reinterpret_cast<std::byte*>(bytes.data());
+    to.length = length;
+    long long got = tarn_file_read(&inode_, offset, length, &to);
+    if (got < 0)
+        fail("read", got);
+    bytes.resize(static_cast<u64>(got));
+    return bytes;
+}
+
+int FakeFile::truncate(u64 size)
+{
+    std::unique_lock guard(i_rwsem_);
+    std::unique_lock invalidate(invalidate_lock_);
+    if (size < this->size())
+        MapperBackend::zap(&inode_, divide_up(size, kBlockSize), ~0ull >> 12);
+    tarn_times times = {};
+    times.modify.seconds = times.change.seconds = 1700000004;
+    return tarn_file_resize(&inode_, size, &times);
+}
+
+int FakeFile::fault(tarn_fault& fault, u64 block, tarn_fault_kind kind)
+{
+    std::shared_lock invalidate(invalidate_lock_);
+    return tarn_file_fault(&inode_, &fault, block, kind);
+}
+
+u64 FakeFile::blocks()
+{
+    tarn_attributes attributes;
+    tarn_inode_attributes(&inode_, &attributes);
+    return attributes.blocks;
+}
+
+}  // namespace tarn::test
+
+unsigned long long tarn_user::fault_in(unsigned long long wanted)
+{
+    if (mapping) {
+        for (u64 at = mapping_offset + position; at < mapping_offset + position + wanted;
+             at = round_down(at, kBlockSize) + kBlockSize) {
+            char byte;
+            if (mapping->load(at, &byte, 1))
+                return at > mapping_offset + position ? mapping_offset + position + wanted - at : wanted;
+        }
+        return 0;
+    }
+    u64 end = min<u64>(position + wanted, readable);
+    if (end <= position)
+        return wanted;
+    resident = max<u64>(resident, min<u64>(end, position + fault_in_limit));
+    return position + wanted - end;
+}
+
+// ---- the C functions the core calls -------------------------------------------------------------------------
+
+extern "C" {
+
+int tarn_mapper_install(tarn_fault* fault, unsigned long long pfn, tarn_protection protection)
+{
+    return MapperBackend::install(*fault, {pfn, protection == TARN_MAP_WRITE, false});
+}
+int tarn_mapper_install_zero(tarn_fault* fault) { return MapperBackend::install(*fault, {0, false, true}); }
+void tarn_mapper_zap(tarn_inode* inode, unsigned long long block, unsigned long long count)
+{
+    MapperBackend::zap(inode, block, count);
+}
+int tarn_mapper_is_pinned(unsigned long long pfn) { return MapperBackend::is_pinned(pfn); }
+void tarn_mapper_attach(tarn_inode* inode, unsigned long long block, unsigned long long pfn)
+{
+    MapperBackend::attach(inode, block, pfn);
+}
+void tarn_mapper_detach(unsigned long long pfn) { MapperBackend::detach(pfn); }
+void tarn_mapper_mark_dirty(tarn_inode* inode) { MapperBackend::mark(inode, true); }
+void tarn_mapper_mark_clean(tarn_inode* inode) { MapperBackend::mark(inode, false); }
+
+// As on the kernel: a copy that runs to its end leaves nothing in the cache, one that stops early has stored its last
+// bytes through the cache.
+tarn_size_t tarn_user_copy_in(tarn_user* from, void* media, tarn_size_t length)
+{
+    const tarn_device& device = mm().device().device();
+    u64 copied = 0;
+    if (from->mapping) {
+        std::byte chunk[kBlockSize];
+        while (copied < length) {
+            u64 at = from->mapping_offset + from->position;
+            u64 piece = min<u64>(length - copied, kBlockSize - at % kBlockSize);
+            if (!from->mapping->try_load(at, chunk, piece))
+                break;
+            tarn_persist_copy(&device, static_cast<std::byte*>(media) + copied, chunk, piece);
+            copied += piece;
+            from->position += piece;
+        }
+        return copied;
+    }
+    u64 end = min<u64>(min<u64>(from->resident, from->readable), from->length);
+    copied = from->position < end ? min<u64>(length, end - from->position) : 0;
+    u64 streamed = copied == length || copied < 64 ? copied : round_down(copied - 64, 64);
+    if (copied < length && copied < 64)
+        streamed = 0;
+    if (streamed)
+        tarn_persist_copy(&device, media, from->data + from->position, streamed);
+    std::memcpy(static_cast<std::byte*>(media) + streamed, from->data + from->position + streamed, copied - streamed);
+    from->position += copied;
+    return copied;
+}
+
+static tarn_size_t copy_out(tarn_user* to, const void* media, tarn_size_t length)
+{
+    u64 end = min<u64>(to->length, to->readable);
+    u64 copied = to->position < end ? min<u64>(length, end - to->position) : 0;
+    if (media)
+        std::memcpy(to->data + to->position, media, copied);
+    else
+        std::memset(to->data + to->position, 0, copied);
+    to->position += copied;
+    return copied;
+}
+tarn_size_t tarn_user_copy_out(tarn_user* to, const void* media, tarn_size_t length) { return copy_out(to, media, length); }
+tarn_size_t tarn_user_zero_out(tarn_user* to, tarn_size_t length) { return copy_out(to, nullptr, length); }
+
+}  // extern "C"

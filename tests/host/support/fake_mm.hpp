@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+// FakeMm: page tables, pins and user memory in user space, for driving faults, writes, syncs and truncations of the real
+// core from tests; and FakeFile, which does what the glue does: takes the VFS's locks and calls the C ABI.
+//
+// A store or load through a FakeMapping is one step against zapping and installing, as on a machine whose zap returns
+// only when no CPU has the translation any more. Several threads may use everything here at once.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "fs/file_core.h"
+#include "tests/host/support/device.hpp"
+
+namespace tarn::test {
+
+class FakeMapping;
+class FakeFile;
+
+class FakeMm {
+  public:
+    // One at a time: the core finds it through the mapper's functions.
+    explicit FakeMm(TestDevice& device);
+    ~FakeMm();
+    FakeMm(const FakeMm&) = delete;
+    FakeMm& operator=(const FakeMm&) = delete;
+
+    // References beside our own: as of DMA.
+    void pin(u64 pfn);
+    void unpin(u64 pfn);
+    // What tarn_mapper_attach has been told; each page belongs to one block of one file at most.
+    struct Owner {
+        tarn_inode* inode;
+        u64 block;
+    };
+    std::optional<Owner> owner(u64 pfn);
+    bool is_marked_dirty(tarn_inode* inode);
+    // The next `count` installations find no memory.
+    void fail_installs(int count) { failing_installs_ = count; }
+    // Called at the beginning of a zap or an install, entry locks held: to let something happen at that moment.
+    std::function<void(const char* what)> hook;
+
+    u64 zaps() const { return zaps_.load_relaxed(); }
+    u64 installs() const { return installs_.load_relaxed(); }
+    TestDevice& device() { return device_; }
+    std::byte* page(u64 pfn) { return device_.block(pfn - device_.device().first_pfn); }
+
+  private:
+    friend class FakeMapping;
+    friend struct MapperBackend;
+    struct Pte {
+        u64 pfn = 0;
+        bool writable = false;
+        bool zero = false;
+    };
+
+    TestDevice& device_;
+    std::mutex lock_;  // page tables and everything below
+    std::set<FakeMapping*> mappings_;
+    std::map<u64, int> pins_;
+    std::map<u64, Owner> owners_;
+    std::set<tarn_inode*> dirty_;
+    int failing_installs_ = 0;
+    Atomic<u64> zaps_{0}, installs_{0};
+};
+
+// While it lives another FakeMm may be made: for looking at an image in the middle of a test.
+class MmPause {
+  public:
+    MmPause();
+    ~MmPause();
+
+  private:
+    FakeMm* const paused_;
+};
+
+// A shared mapping of a whole file in one process.
+class FakeMapping {
+  public:
+    FakeMapping(FakeMm& mm, FakeFile& file);
+    ~FakeMapping();  // as munmap: PTEs go, nobody is told
+    FakeMapping(const FakeMapping&) = delete;
+    FakeMapping& operator=(const FakeMapping&) = delete;
+
+    // Like CPU instructions, within one block: 0, or the errno of a fault that could not be served.
+    int store(u64 offset, const void* data, u64 length);
+    int load(u64 offset, void* data, u64 length);
+    int store(u64 offset, char value) { return store(offset, &value, 1); }
+    // The byte there; dies on a fault error.
+    char at(u64 offset);
+    // Only if the PTE allows it: false means that a fault would be needed.
+    bool try_store(u64 offset, const void* data, u64 length);
+    bool try_load(u64 offset, void* data, u64 length);
+
+    int fault(u64 block, tarn_fault_kind kind);
+    // Takes a reference to the block's page, as GUP does: faults until the PTE allows it. 0 or errno.
+    int pin(u64 block, tarn_fault_kind kind, u64* pfn);
+
+    bool is_mapped(u64 block);
+    bool is_writable(u64 block);
+    bool is_zero_page(u64 block);
+    // What fork does to a shared mapping: the child begins with the parent's PTEs.
+    void copy_from(FakeMapping& parent);
+
+  private:
+    friend class FakeMm;
+    friend struct MapperBackend;
+    FakeMm& mm_;
+    FakeFile& file_;
+    std::map<u64, FakeMm::Pte> ptes_;  // under mm_.lock_
+};
+
+}  // namespace tarn::test
+
+// What the core calls a fault. Without a mapping the PTE goes nowhere.
+struct tarn_fault {
+    tarn::test::FakeMapping* mapping = nullptr;
+    unsigned long long block = 0;
+};
+
+// The caller's memory of a read or a write: bytes of the test, or a mapping.
+struct tarn_user {
+    std::byte* data = nullptr;
+    unsigned long long length = 0;
+    unsigned long long position = 0;
+    // What can be read without a fault, from the beginning; fault_in moves it on by at most `fault_in_limit`.
+    unsigned long long resident = ~0ull;
+    unsigned long long fault_in_limit = ~0ull;
+    unsigned long long readable = ~0ull;  // behind this nothing can ever be read or written
+    tarn::test::FakeMapping* mapping = nullptr;
+    unsigned long long mapping_offset = 0;
+
+    // As fault_in_iov_iter_readable: how many of `wanted` bytes could not be faulted in.
+    unsigned long long fault_in(unsigned long long wanted);
+};
+
+namespace tarn::test {
+
+// A mounted file system on a device, and its files.
+class FakeFs {
+  public:
+    // Formats the device first unless told to mount what is there.
+    enum class How { kFormat, kMount };
+    explicit FakeFs(TestDevice& device, How how = How::kFormat);
+    ~FakeFs();
+    FakeFs(const FakeFs&) = delete;
+    FakeFs& operator=(const FakeFs&) = delete;
+
+    tarn_fs* fs() { return fs_; }
+    std::unique_ptr<FakeFile> create(FakeMm& mm, const std::string& name);
+    std::unique_ptr<FakeFile> open(FakeMm& mm, const std::string& name);
+    void unlink(const std::string& name, FakeFile& file);
+    u64 free_blocks();
+    // From now on nothing is stored, at the end neither.
+    void abandon() { tarn_fs_abandon(fs_); }
+
+  private:
+    tarn_fs* fs_ = nullptr;
+    std::unique_ptr<tarn_inode> root_;
+};
+
+class FakeFile {
+  public:
+    FakeFile(FakeMm& mm, FakeFs& fs) : mm_(mm), fs_(fs) {}
+    ~FakeFile();  // evicts
+    FakeFile(const FakeFile&) = delete;
+    FakeFile& operator=(const FakeFile&) = delete;
+
+    tarn_inode* inode() { return &inode_; }
+    u64 size() { return tarn_file_size(&inode_); }
+    // Bytes written or -errno.
+    long long write(u64 offset, tarn_user& from, u64 length);
+    long long write(u64 offset, const std::string& bytes);
+    // Up to `length` bytes; dies on an error.
+    std::string read(u64 offset, u64 length);
+    std::string contents() { return read(0, size()); }
+    int truncate(u64 size);
+    int sync() { return tarn_file_sync(&inode_, 0, ~0ull >> 1); }
+    int sync(u64 first, u64 last) { return tarn_file_sync(&inode_, first, last); }
+    int fault(tarn_fault& fault, u64 block, tarn_fault_kind kind);
+    u64 blocks();
+
+  private:
+    friend class FakeFs;
+    FakeMm& mm_;
+    FakeFs& fs_;
+    std::shared_mutex i_rwsem_;
+    std::shared_mutex invalidate_lock_;
+    tarn_inode inode_;
+    bool has_object_ = false;  // inode_ has been opened or created
+    bool discard_ = false;
+};
+
+}  // namespace tarn::test

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+// PersistModel: what of a test device would survive a power cut now.
+//
+// A line is durable as it was when it was last written back (or stored non-temporally) by a processor that
+// has fenced since. A fence says nothing about the lines of other processors. Everything stored since may be
+// there or not, word by word: a cache may write a line back at any time, and the device tears between words
+// of 8 bytes, never inside one.
+//
+// For one thread, which plays several processors by host::pretend_cpu.
+#pragma once
+#include <random>
+#include <unordered_map>
+#include <vector>
+
+#include "tests/host/support/device.hpp"
+
+namespace tarn::test {
+
+class PersistModel {
+  public:
+    // Everything on the device counts as durable now. Called at every fence, before it completes, is
+    // `at_fence`.
+    PersistModel(TestDevice& device, void (*at_fence)(void* context), void* context);
+    ~PersistModel();
+    PersistModel(const PersistModel&) = delete;
+    PersistModel& operator=(const PersistModel&) = delete;
+
+    // What the device would hold if every line since its last fence were lost ...
+    const std::vector<std::byte>& least() const { return durable_; }
+    // ... if none were ...
+    std::vector<std::byte> most() const { return device_.image(); }
+    // ... or some words of them.
+    std::vector<std::byte> some(std::mt19937_64& random) const;
+
+  private:
+    struct Line {
+        std::vector<std::byte> bytes;  // when it was sent
+        u64 order;                     // of sending, over all processors
+    };
+    using Lines = std::unordered_map<u64, Line>;  // by number
+    static int on_event(void* context, const host::Event& event);
+    void send(u64 offset, u64 length);
+    void arrive();
+
+    TestDevice& device_;
+    void (*at_fence_)(void* context);
+    void* context_;
+    std::vector<std::byte> durable_;
+    std::unordered_map<unsigned, Lines> in_flight_;  // by processor
+    std::unordered_map<u64, u64> arrived_;           // by line: the order of what is durable
+    u64 order_ = 0;
+};
+
+}  // namespace tarn::test

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0
+// DirtyTracker: entry locks, tags, and what a write-back may clear, on made-up page frames.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include "cxxrt/host/host.hpp"
+#include "fs/dax/tracker.hpp"
+#include "tests/host/support/fake_mm.hpp"
+
+namespace tarn {
+// Tests stand in for the C entry points.
+struct FileEntryPoints {
+    static constexpr InvalidateHeld held() { return InvalidateHeld(); }
+};
+}  // namespace tarn
+
+using namespace tarn;
+using namespace tarn::test;
+using Tag = DirtyTracker::Tag;
+
+namespace {
+
+constexpr FileBlock kLast{(u64{1} << 51) - 1};
+
+class TrackerEntries : public testing::Test {
+  protected:
+    ~TrackerEntries() override
+    {
+        tracker_.each(FileBlock(0), kLast, [](LockedRange& range) { range.drop(); });
+        EXPECT_TRUE(tracker_.empty());
+        EXPECT_FALSE(mm_.is_marked_dirty(&storage_));
+    }
+
+    LockedEntry lock(u64 block) { return tracker_.lock(FileBlock(block), FileEntryPoints::held()).take(); }
+    // Blocks and pages have the same numbers here.
+    void write(u64 block) { ASSERT_TRUE(lock(block).install_writable(&fault_, Pfn(block))); }
+    void read(u64 block) { ASSERT_TRUE(lock(block).install_readable(&fault_, Pfn(block))); }
+    bool has(u64 block, Tag tag) { return tracker_.has_tag(FileBlock(block), tag); }
+    u64 entries() { return tracker_.numbers().entries; }
+
+    // The first half of a write-back: up to the fence.
+    void start_write_back(u64 from = 0, FileBlock last = kLast)
+    {
+        tracker_.tag_for_write_back(FileBlock(from), last);
+        tracker_.each_tagged(Tag::kToWrite, FileBlock(from), last, [](LockedRange& range) {
+            range.zap();
+            range.begin_write_back();
+        });
+    }
+    void end_write_back(u64 from = 0, FileBlock last = kLast)
+    {
+        tracker_.each_tagged(Tag::kWriteBack, FileBlock(from), last,
+                             [](LockedRange& range) { range.finish_write_back(); });
+    }
+
+    TestDevice device_{64};
+    FakeMm mm_{device_};
+    tarn_inode storage_;
+    tarn_fault fault_;
+    DirtyTracker tracker_{&storage_};
+};
+
+}  // namespace
+
+TEST_F(TrackerEntries, AnEntryWithoutAPageGoesWithItsLock)
+{
+    {
+        LockedEntry entry = lock(5);
+        EXPECT_EQ(entries(), 1u);
+        EXPECT_EQ(entry.pfn(FileBlock(5)), std::nullopt);
+    }
+    EXPECT_TRUE(tracker_.empty());
+}
+
+TEST_F(TrackerEntries, OnlyAWritablePageIsDirty)
+{
+    read(3);
+    EXPECT_FALSE(has(3, Tag::kDirty));
+    EXPECT_FALSE(tracker_.has_dirty());
+    EXPECT_FALSE(mm_.is_marked_dirty(&storage_));
+    write(3);
+    EXPECT_TRUE(has(3, Tag::kDirty));
+    EXPECT_TRUE(mm_.is_marked_dirty(&storage_));
+    EXPECT_EQ(tracker_.numbers().dirty, 1u);
+    EXPECT_EQ(mm_.owner(3)->block, 3u);
+}
+
+TEST_F(TrackerEntries, TheZeroPageLeavesNoEntry)
+{
+    ASSERT_TRUE(lock(9).install_zero(&fault_));
+    EXPECT_TRUE(tracker_.empty());
+}
+
+TEST_F(TrackerEntries, AnotherPageForABlockIsAnErrorNotACrash)
+{
+    write(4);
+    EXPECT_EQ(lock(4).install_readable(&fault_, Pfn(40)).error(), Error::kBadEntry);
+    EXPECT_EQ(lock(4).install_writable(&fault_, Pfn(40)).error(), Error::kBadEntry);
+    EXPECT_EQ(lock(4).install_zero(&fault_).error(), Error::kBadEntry);
+    EXPECT_EQ(mm_.owner(40).has_value(), false);
+}
+
+TEST_F(TrackerEntries, APageThatCouldNotBeMappedStaysDirty)
+{
+    mm_.fail_installs(1);
+    EXPECT_EQ(lock(4).install_writable(&fault_, Pfn(4)).error(), Error::kNoMemory);
+    EXPECT_TRUE(has(4, Tag::kDirty));
+}
+
+TEST_F(TrackerEntries, NoMemoryForAnEntryLocksNothing)
+{
+    host::fail_allocation_after(0);
+    Error error = tracker_.lock(FileBlock(7), FileEntryPoints::held()).error();
+    EXPECT_EQ(error, Error::kNoMemory);
+    host::fail_allocation_after(1);
+    error = tracker_.lock_range(FileBlock(u64{1} << 40), 3).error();
+    EXPECT_EQ(error, Error::kNoMemory);
+    host::fail_allocation_after(-1);
+    EXPECT_TRUE(tracker_.empty());
+    EXPECT_TRUE(tracker_.lock(FileBlock(7), FileEntryPoints::held()).is_ok());
+}
+
+TEST_F(TrackerEntries, WriteBackCleansAndForgets)
+{
+    for (u64 block : {0, 1, 2, 70, 4000})
+        write(block);
+    start_write_back();
+    EXPECT_TRUE(has(70, Tag::kDirty));
+    EXPECT_TRUE(has(70, Tag::kWriteBack));
+    EXPECT_FALSE(has(70, Tag::kToWrite));
+    end_write_back();
+    EXPECT_TRUE(tracker_.empty());
+    EXPECT_FALSE(tracker_.has_dirty());
+    EXPECT_EQ(mm_.owner(70).has_value(), false);
+}
+
+TEST_F(TrackerEntries, WriteBackOfARangeLeavesTheRest)
+{
+    for (u64 block = 0; block < 200; block++)
+        write(block);
+    start_write_back(50, FileBlock(149));
+    end_write_back(50, FileBlock(149));
+    for (u64 block = 0; block < 200; block++)
+        EXPECT_EQ(has(block, Tag::kDirty), block < 50 || block > 149) << block;
+    EXPECT_EQ(entries(), 100u);
+}
+
+TEST_F(TrackerEntries, DirtiedAgainBeforeTheFenceStaysDirty)
+{
+    write(1);
+    write(2);
+    start_write_back();
+    write(1);
+    end_write_back();
+    EXPECT_TRUE(has(1, Tag::kDirty));
+    EXPECT_FALSE(has(2, Tag::kDirty));
+    EXPECT_EQ(entries(), 1u);
+}
+
+TEST_F(TrackerEntries, ReadAgainBeforeTheFenceIsCleanButKept)
+{
+    write(1);
+    start_write_back();
+    read(1);
+    end_write_back();
+    EXPECT_FALSE(has(1, Tag::kDirty));
+    EXPECT_EQ(entries(), 1u);
+    EXPECT_TRUE(mm_.owner(1).has_value());
+}
+
+TEST_F(TrackerEntries, WhatBecomesDirtyLaterIsLeftToTheNextWriteBack)
+{
+    write(1);
+    tracker_.tag_for_write_back(FileBlock(0), kLast);
+    write(2);
+    write(3);
+    unsigned visited = 0;
+    tracker_.each_tagged(Tag::kToWrite, FileBlock(0), kLast, [&](LockedRange& range) {
+        visited += static_cast<unsigned>(range.count());
+        range.zap();
+        range.begin_write_back();
+    });
+    EXPECT_EQ(visited, 1u);
+    end_write_back();
+    EXPECT_EQ(tracker_.numbers().dirty, 2u);
+}
+
+TEST_F(TrackerEntries, APinnedPageStaysDirty)
+{
+    write(1);
+    write(2);
+    mm_.pin(1);
+    start_write_back();
+    EXPECT_FALSE(has(1, Tag::kWriteBack));
+    end_write_back();
+    EXPECT_TRUE(has(1, Tag::kDirty));
+    EXPECT_EQ(entries(), 1u);
+    mm_.unpin(1);
+    start_write_back();
+    end_write_back();
+    EXPECT_TRUE(tracker_.empty());
+}
+
+TEST_F(TrackerEntries, APagePinnedAgainBeforeTheFenceKeepsItsEntry)
+{
+    write(1);
+    start_write_back();
+    read(1);  // without a PTE nobody pins
+    mm_.pin(1);
+    end_write_back();
+    EXPECT_FALSE(has(1, Tag::kDirty));
+    EXPECT_EQ(entries(), 1u);
+    EXPECT_EQ(tracker_.find_pinned(FileBlock(0), kLast), Pfn(1));
+    mm_.unpin(1);
+}
+
+TEST_F(TrackerEntries, AFailedFenceLeavesEverythingDirty)
+{
+    write(1);
+    start_write_back();
+    tracker_.each_tagged(Tag::kWriteBack, FileBlock(0), kLast, [](LockedRange& range) { range.cancel_write_back(); });
+    end_write_back();
+    EXPECT_TRUE(has(1, Tag::kDirty));
+    EXPECT_TRUE(mm_.is_marked_dirty(&storage_));
+}
+
+TEST_F(TrackerEntries, TrimForgetsCleanPagesAndMarksPinnedOnes)
+{
+    read(1);
+    read(2);
+    write(3);
+    mm_.pin(2);
+    EXPECT_TRUE(tracker_.take_mapped());
+    EXPECT_FALSE(tracker_.take_mapped());
+    bool dirty = false;
+    tracker_.each(FileBlock(0), kLast, [&](LockedRange& range) {
+        range.zap();
+        dirty |= range.trim();
+    });
+    EXPECT_TRUE(dirty);
+    EXPECT_EQ(entries(), 2u);
+    EXPECT_TRUE(has(2, Tag::kDirty));
+    EXPECT_TRUE(has(3, Tag::kDirty));
+    mm_.unpin(2);
+}
+
+TEST_F(TrackerEntries, RunsAreConsecutiveAndBounded)
+{
+    for (u64 block = 10; block < 210; block++)
+        write(block);
+    write(300);
+    tracker_.tag_for_write_back(FileBlock(0), kLast);
+    u64 expected = 10, blocks = 0;
+    tracker_.each_tagged(Tag::kToWrite, FileBlock(0), kLast, [&](LockedRange& range) {
+        EXPECT_LE(range.count(), DirtyTracker::kMaxRange);
+        EXPECT_EQ(range.first().value, expected);
+        expected = range.end().value == 210 ? 300 : range.end().value;
+        blocks += range.count();
+        range.zap();
+        range.begin_write_back();
+    });
+    EXPECT_EQ(blocks, 201u);
+    EXPECT_LE(mm_.zaps(), 6u);
+    end_write_back();
+}
+
+TEST_F(TrackerEntries, OneLockHolderAtATime)
+{
+    constexpr int kThreads = 4, kRounds = 300;
+    std::atomic<int> inside[8] = {};
+    std::atomic<long> total = 0;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; t++)
+        threads.emplace_back([&, t] {
+            std::mt19937 random(static_cast<unsigned>(t));
+            for (int i = 0; i < kRounds; i++) {
+                u64 first = random() % 6, count = 1 + random() % 3;
+                if (first + count > 8)
+                    count = 8 - first;
+                LockedRange range = tracker_.lock_range(FileBlock(first), count).take();
+                for (u64 at = first; at < first + count; at++)
+                    EXPECT_EQ(inside[at].fetch_add(1), 0);
+                total++;
+                if (random() % 4 == 0)
+                    std::this_thread::yield();
+                for (u64 at = first; at < first + count; at++)
+                    inside[at].fetch_sub(1);
+            }
+        });
+    for (auto& thread : threads)
+        thread.join();
+    EXPECT_EQ(total, kThreads * kRounds);
+    EXPECT_TRUE(tracker_.empty());
+}
+
+TEST_F(TrackerEntries, NoWritablePageWithoutATagWhateverTheInterleaving)
+{
+    // Writers, readers and write-backs race on a few blocks; a block whose last event was an install is dirty.
+    std::atomic<bool> stop = false;
+    std::thread syncer([&] {
+        while (!stop) {
+            MutexGuard guard(tracker_.write_back_lock());
+            start_write_back();
+            end_write_back();
+        }
+    });
+    std::vector<std::thread> writers;
+    for (unsigned t = 0; t < 3; t++)
+        writers.emplace_back([&, t] {
+            std::mt19937 random(t);
+            for (int i = 0; i < 2000; i++) {
+                u64 block = random() % 5;
+                LockedEntry entry = lock(block);
+                Status installed = random() % 2 ? entry.install_writable(&fault_, Pfn(block))
+                                                : entry.install_readable(&fault_, Pfn(block));
+                ASSERT_TRUE(installed);
+                if (random() % 2) {
+                    ASSERT_TRUE(entry.install_writable(&fault_, Pfn(block)));
+                    // Still locked: nobody may have cleaned it.
+                    ASSERT_TRUE(entry.is_dirty(FileBlock(block)));
+                    ASSERT_FALSE(has(block, Tag::kWriteBack));
+                }
+            }
+        });
+    for (auto& writer : writers)
+        writer.join();
+    stop = true;
+    syncer.join();
+    start_write_back();
+    end_write_back();
+    EXPECT_FALSE(tracker_.has_dirty());
+}
