@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// The model's operations and their choice: see model.hpp.
+
+#include "model.hpp"
+
+namespace powercut {
+
+void Model::remove(const std::string& path)
+{
+    size_t index = *find(path);
+    NodeId id = entries_[index].node;
+    entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(index));
+    if (--nodes_[id].links == 0)
+        nodes_.erase(id);
+}
+
+void Model::rename(const Operation& op)
+{
+    NodeId id = entries_[*find(op.path)].node;
+    if (std::optional<size_t> target = find(op.other)) {
+        if (entries_[*target].node == id)
+            return;  // two names of one file: rename(2) does nothing
+        remove(op.other);
+    }
+    NodeId parent = parent_of(op.other);
+    Entry& entry = entries_[*find(op.path)];
+    entry.parent = parent;
+    entry.name = op.other.substr(op.other.rfind('/') + 1);
+}
+
+void Model::store(const Operation& op)
+{
+    Bytes& data = nodes_[op.node].data;
+    data.resize(std::max<size_t>(data.size(), op.offset + op.length));
+    std::ranges::copy(pattern_bytes(op), data.begin() + static_cast<ptrdiff_t>(op.offset));
+}
+
+void Model::apply(const Operation& op)
+{
+    switch (op.action) {
+        case Action::Create: return add_new(op, Kind::File, 0644);
+        case Action::Mkdir: return add_new(op, Kind::Directory, 0755);
+        case Action::Symlink: return add_new(op, Kind::Symlink, 0777);
+        case Action::Link: nodes_[op.node].links++; return add(op.other, op.node);
+        case Action::Unlink:
+        case Action::UnlinkOpen:
+        case Action::Rmdir: return remove(op.path);
+        case Action::Rename: return rename(op);
+        case Action::Write:
+        case Action::Append:
+        case Action::Map: return store(op);
+        case Action::Truncate:
+        case Action::Open: nodes_[op.node].data.resize(op.length); return;
+        case Action::Chmod: nodes_[op.node].mode = op.mode; return;
+        case Action::Sync: return;
+    }
+}
+
+std::optional<Operation> Chooser::try_one()
+{
+    uint64_t dice = random_.below(100);
+    if (dice < 12)
+        return make_name(Action::Create);
+    if (dice < 17)
+        return make_name(Action::Mkdir);
+    if (dice < 20)
+        return make_name(Action::Symlink);
+    if (dice < 25)
+        return make_link();
+    if (dice < 33)
+        return remove_name(Action::Unlink);
+    if (dice < 36)
+        return remove_name(Action::UnlinkOpen);
+    if (dice < 39)
+        return remove_name(Action::Rmdir);
+    if (dice < 50)
+        return rename();
+    if (dice < 66)
+        return write(Action::Write);
+    if (dice < 78)
+        return write(Action::Append);
+    if (dice < 88)
+        return map();
+    if (dice < 94)
+        return resize(Action::Truncate);
+    if (dice < 96)
+        return resize(Action::Open);
+    if (dice < 98)
+        return chmod();
+    return Operation{Action::Sync};
+}
+
+std::optional<Operation> Chooser::make_name(Action action)
+{
+    NodeId directory = any_directory();
+    Operation op{action, any_name(directory)};
+    if (model_.entries().size() >= kMaxEntries || model_.depth(directory) >= kMaxDepth ||
+        model_.find(op.path))
+        return std::nullopt;
+    if (action == Action::Symlink)
+        op.other = std::string(1 + random_.below(200), 't');
+    return op;
+}
+
+std::optional<Operation> Chooser::make_link()
+{
+    const Entry* file = any(Kind::File);
+    std::string name = any_name(any_directory());
+    if (!file || model_.entries().size() >= kMaxEntries || model_.find(name))
+        return std::nullopt;
+    return Operation{Action::Link, model_.path(*file), name, file->node};
+}
+
+std::optional<Operation> Chooser::remove_name(Action action)
+{
+    Kind kind = action == Action::Rmdir ? Kind::Directory : random_.below(5) ? Kind::File : Kind::Symlink;
+    const Entry* entry = any(action == Action::UnlinkOpen ? Kind::File : kind);
+    if (!entry || (action == Action::Rmdir && !model_.children(entry->node).empty()))
+        return std::nullopt;
+    return Operation{action, model_.path(*entry), {}, entry->node};
+}
+
+// Over an existing name of the same kind every second time.
+std::optional<Operation> Chooser::rename()
+{
+    const Entry* entry = any(random_.below(3) ? Kind::File : Kind::Directory);
+    if (!entry)
+        return std::nullopt;
+    bool moves_directory = model_.node(entry->node).kind == Kind::Directory;
+    const Entry* over = random_.below(2) ? any(moves_directory ? Kind::Directory : Kind::File) : nullptr;
+    if (over && moves_directory && !model_.children(over->node).empty())
+        over = nullptr;
+    NodeId into = over ? over->parent : any_directory();
+    std::string target = over ? model_.path(*over) : any_name(into);
+    bool cycle = moves_directory && model_.is_inside(into, entry->node);
+    bool too_deep = moves_directory && model_.depth(into) + 2 >= kMaxDepth;
+    if (cycle || too_deep || over == entry || (!over && model_.find(target)))
+        return std::nullopt;
+    return Operation{Action::Rename, model_.path(*entry), target, entry->node};
+}
+
+std::optional<Operation> Chooser::write(Action action)
+{
+    const Entry* file = any(Kind::File);
+    if (!file)
+        return std::nullopt;
+    uint64_t size = model_.node(file->node).data.size();
+    uint64_t offset = action == Action::Append ? size : random_.below(size + 20000);
+    Operation op{action, model_.path(*file), {}, file->node, offset, any_length(), random_.next()};
+    return op.offset + op.length <= kMaxFileBytes ? std::optional(op) : std::nullopt;
+}
+
+std::optional<Operation> Chooser::map()
+{
+    const Entry* file = any(Kind::File);
+    uint64_t size = file ? model_.node(file->node).data.size() : 0;
+    if (size == 0)
+        return std::nullopt;
+    uint64_t offset = random_.below(size);
+    uint64_t length = std::min(any_length(), size - offset);
+    return Operation{Action::Map, model_.path(*file), {}, file->node, offset, length, random_.next()};
+}
+
+std::optional<Operation> Chooser::resize(Action action)
+{
+    const Entry* file = any(Kind::File);
+    if (!file)
+        return std::nullopt;
+    uint64_t size =
+        action == Action::Open ? 0 : random_.below(model_.node(file->node).data.size() * 2 + 5000);
+    return Operation{action, model_.path(*file), {}, file->node, 0, std::min(size, kMaxFileBytes)};
+}
+
+std::optional<Operation> Chooser::chmod()
+{
+    const Entry* file = any(Kind::File);
+    if (!file)
+        return std::nullopt;
+    mode_t mode = 0600 | static_cast<mode_t>(random_.below(0200));
+    return Operation{Action::Chmod, model_.path(*file), {}, file->node, 0, 0, 0, mode};
+}
+
+}  // namespace powercut

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// What a worker of powercut does (main.cpp) and what its directory must hold: a model in memory, and a
+// chooser of the next operation. Both are pure functions of a seed.
+#pragma once
+
+#include <sys/stat.h>
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace powercut {
+
+constexpr uint64_t kMaxFileBytes = 256 * 1024;
+constexpr size_t kMaxEntries = 60;
+constexpr size_t kMaxDepth = 6;
+
+using Bytes = std::vector<uint8_t>;
+using NodeId = size_t;
+
+// splitmix64: small, and the same everywhere.
+class Random {
+  public:
+    explicit Random(uint64_t seed) : state_(seed) {}
+
+    uint64_t next()
+    {
+        uint64_t z = (state_ += 0x9e3779b97f4a7c15);
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+        return z ^ (z >> 31);
+    }
+    uint64_t below(uint64_t limit) { return next() % limit; }
+
+  private:
+    uint64_t state_;
+};
+
+enum class Kind { File, Directory, Symlink };
+
+struct Node {
+    Kind kind;
+    mode_t mode = 0;
+    Bytes data = {};     // a file's contents, a symlink's target
+    unsigned links = 1;  // names a file has; a directory's link count is counted from its children
+};
+
+struct Entry {
+    NodeId parent;
+    std::string name;
+    NodeId node;
+};
+
+enum class Action {
+    Create,
+    Mkdir,
+    Symlink,
+    Link,
+    Unlink,
+    UnlinkOpen,
+    Rmdir,
+    Rename,
+    Write,
+    Append,
+    Map,
+    Truncate,
+    Open,
+    Chmod,
+    Sync
+};
+
+struct Operation {
+    Action action;
+    std::string path = {};
+    std::string other = {};  // the new name of a link or rename, a symlink's target
+    NodeId node = 0;         // the file whose data changes
+    uint64_t offset = 0;
+    uint64_t length = 0;
+    uint64_t pattern = 0;
+    mode_t mode = 0;
+};
+
+inline bool changes_data(Action action)
+{
+    return action == Action::Write || action == Action::Append || action == Action::Map;
+}
+
+// What the writes of a pattern put at a file's byte: no two words of a file are alike.
+inline uint8_t pattern_byte(uint64_t pattern, uint64_t at)
+{
+    uint64_t word = (pattern + at / 8) * 0x9e3779b97f4a7c15;
+    word ^= word >> 29;
+    return static_cast<uint8_t>(word >> (at % 8 * 8));
+}
+
+inline Bytes pattern_bytes(const Operation& op)
+{
+    Bytes bytes(op.length);
+    for (uint64_t i = 0; i < op.length; i++)
+        bytes[i] = pattern_byte(op.pattern, op.offset + i);
+    return bytes;
+}
+
+// What the worker's directory holds. Node 0 is the directory itself.
+class Model {
+  public:
+    Model() { nodes_[0] = Node{Kind::Directory, 0755}; }
+
+    const std::vector<Entry>& entries() const { return entries_; }
+    const Node& node(NodeId id) const { return nodes_.at(id); }
+
+    std::string path(NodeId directory) const
+    {
+        std::string result;
+        while (directory != 0) {
+            const Entry& entry = entries_[*entry_of(directory)];
+            result = "/" + entry.name + result;
+            directory = entry.parent;
+        }
+        return result;
+    }
+    std::string path(const Entry& entry) const { return path(entry.parent) + "/" + entry.name; }
+
+    std::vector<const Entry*> children(NodeId directory) const
+    {
+        std::vector<const Entry*> result;
+        for (const Entry& entry : entries_) {
+            if (entry.parent == directory)
+                result.push_back(&entry);
+        }
+        return result;
+    }
+
+    unsigned link_count(NodeId id) const
+    {
+        if (node(id).kind != Kind::Directory)
+            return node(id).links;
+        auto subdirectories = std::ranges::count_if(
+            entries_, [&](const Entry& e) { return e.parent == id && node(e.node).kind == Kind::Directory; });
+        return 2 + static_cast<unsigned>(subdirectories);
+    }
+
+    std::optional<size_t> find(const std::string& wanted) const
+    {
+        for (size_t i = 0; i < entries_.size(); i++) {
+            if (wanted.ends_with(entries_[i].name) && path(entries_[i]) == wanted)
+                return i;
+        }
+        return std::nullopt;
+    }
+
+    bool is_inside(NodeId directory, NodeId ancestor) const
+    {
+        while (directory != 0 && directory != ancestor)
+            directory = entries_[*entry_of(directory)].parent;
+        return directory == ancestor;
+    }
+
+    size_t depth(NodeId directory) const
+    {
+        size_t result = 0;
+        for (; directory != 0; result++)
+            directory = entries_[*entry_of(directory)].parent;
+        return result;
+    }
+
+    void apply(const Operation& op);
+
+  private:
+    std::optional<size_t> entry_of(NodeId id) const
+    {
+        for (size_t i = 0; i < entries_.size(); i++) {
+            if (entries_[i].node == id)
+                return i;
+        }
+        return std::nullopt;
+    }
+    NodeId parent_of(const std::string& path) const
+    {
+        std::string directory = path.substr(0, path.rfind('/'));
+        return directory.empty() ? 0 : entries_[*find(directory)].node;
+    }
+    void add(const std::string& path, NodeId id)
+    {
+        entries_.push_back({parent_of(path), path.substr(path.rfind('/') + 1), id});
+    }
+    void add_new(const Operation& op, Kind kind, mode_t mode)
+    {
+        NodeId id = next_id_++;
+        nodes_[id] = Node{kind, mode, Bytes(op.other.begin(), op.other.end())};
+        add(op.path, id);
+    }
+    void remove(const std::string& path);
+    void rename(const Operation& op);
+    void store(const Operation& op);
+
+    std::map<NodeId, Node> nodes_;
+    std::vector<Entry> entries_;
+    NodeId next_id_ = 1;
+};
+
+// Chooses the next operation. Tries actions until one is possible; creating a file or syncing always is.
+class Chooser {
+  public:
+    Chooser(const Model& model, Random& random) : model_(model), random_(random) {}
+
+    Operation choose()
+    {
+        for (;;) {
+            if (std::optional<Operation> op = try_one())
+                return *op;
+        }
+    }
+
+  private:
+    std::optional<Operation> try_one();
+    std::optional<Operation> make_name(Action action);
+    std::optional<Operation> make_link();
+    std::optional<Operation> remove_name(Action action);
+    std::optional<Operation> rename();
+    std::optional<Operation> write(Action action);
+    std::optional<Operation> map();
+    std::optional<Operation> resize(Action action);
+    std::optional<Operation> chmod();
+
+    const Entry* any(Kind kind)
+    {
+        std::vector<const Entry*> found;
+        for (const Entry& entry : model_.entries()) {
+            if (model_.node(entry.node).kind == kind)
+                found.push_back(&entry);
+        }
+        return found.empty() ? nullptr : found[random_.below(found.size())];
+    }
+    NodeId any_directory()
+    {
+        const Entry* entry = random_.below(3) ? any(Kind::Directory) : nullptr;
+        return entry ? entry->node : 0;
+    }
+    std::string any_name(NodeId directory)
+    {
+        std::string name = "/n" + std::to_string(random_.below(90));
+        if (random_.below(8) == 0)
+            name += std::string(40 + random_.below(180), 'x');
+        return model_.path(directory) + name;
+    }
+    // Small ones mostly: a few bytes, some blocks now and then.
+    uint64_t any_length()
+    {
+        constexpr uint64_t limits[] = {16, 300, 4096, 4096, 9000, 70000};
+        return 1 + random_.below(limits[random_.below(6)]);
+    }
+
+    const Model& model_;
+    Random& random_;
+};
+
+}  // namespace powercut
