@@ -154,7 +154,7 @@ test-parts := check $(if $(wildcard tests/compile_fail/*.cpp),compile-fail) $(if
 
 .PHONY: test setup $(test-parts:%=test-%)
 test: setup
-	$(Q)TARN_BUILD=$(B) tests/run $(test-parts)
+	$(Q)TARN_BUILD=$(B) tests/run $(test-parts:%=test-%)
 
 # Installs what is missing and says so; quick when nothing is.
 setup:
@@ -196,6 +196,19 @@ debug-modules:
 
 test-kunit: debug-modules
 	$(Q)scripts/kunit --no-build
+
+# The long forms: what is random goes on SOAK times as long (13: 52 power cuts on each kernel).
+SOAK ?= 13
+soak-parts := soak-host soak-guest
+.PHONY: soak $(soak-parts)
+soak: setup
+	$(Q)TARN_BUILD=$(B) tests/run $(soak-parts)
+
+soak-host: $(B)/host/asan/tarn_tests
+	$(Q)tests/run-gtest $< --gtest_repeat=$(SOAK) $(if $(FILTER),--gtest_filter='$(FILTER)')
+
+soak-guest: all guest-programs
+	$(Q)TARN_SOAK=$(SOAK) tests/guest/run --soak $(if $(KVER),--kernel $(call series,$(KVER)))
 
 # ---- checks ------------------------------------------------------------------------------------------------
 
@@ -267,6 +280,9 @@ help:
 #:   make test-guest         both modules in QEMU on the stock kernels; KVER picks one
 #:   make test-kunit         KUnit in the debug kernel (KASAN, lockdep, UBSAN ...)
 #:   make debug-modules      modules for that kernel, for scripts/guest --kernel debug
+#: Soak
+#:   make soak               the long forms: hours; the parts are soak-host and soak-guest
+#:     SOAK=N                  how many times as long as in `make test` (default 13)
 #: Work
 #:   make demo               the short tour: data on tarnfs, a power cut, everything still there
 #:   make compile_commands.json   for clangd: the core, tests, tools and the C shim

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <random>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "fs/tree/walk.hpp"
+#include "tests/host/support/random.hpp"
 #include "tests/host/support/volume.hpp"
 
 namespace tarn::test {
@@ -78,14 +78,6 @@ Survey survey(Volume& volume, const TreeRoot& root)
         }
     }
     return found;
-}
-
-// A random test can be repeated with the seed it prints when it fails.
-inline u64 test_seed()
-{
-    if (const char* given = std::getenv("TARN_SEED"))
-        return std::strtoull(given, nullptr, 0);
-    return std::random_device{}();
 }
 
 }  // namespace tarn::test

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <stdexcept>
@@ -19,6 +20,13 @@
 #include <vector>
 
 constexpr long kPage = 4096;
+
+// How many times longer than usual what is random goes on: `make soak`.
+inline long soak()
+{
+    const char* times = getenv("TARN_SOAK");
+    return times ? atol(times) : 1;
+}
 
 struct Case {
     const char* group;

@@ -186,12 +186,8 @@ class Player {
 
 void play(unsigned seed)
 {
-    const char* picked = getenv("SEED");
-    if (picked)
-        seed = static_cast<unsigned>(atol(picked));
-    const char* steps = getenv("STEPS");
     try {
-        Player(seed).play(steps ? atol(steps) : 3000);
+        Player(seed).play(3000 * soak());
     } catch (const std::exception& error) {
         throw std::runtime_error("seed " + std::to_string(seed) + ", " + error.what());
     }
