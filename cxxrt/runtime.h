@@ -113,6 +113,10 @@ void tarn_persist_write_back(const struct tarn_device *device, const void *targe
  * (may sleep then). Returns 0 or a negative errno: after an error nothing since the last good fence is known durable. */
 int tarn_persist_fence(const struct tarn_device *device);
 
+/* Non-zero while somebody besides the device's driver holds a reference to the block's page: DMA, a page in a pipe. Final
+ * for a block that nothing maps: nobody can take a new one. 0 where there are no struct pages. */
+int tarn_device_is_pinned(const struct tarn_device *device, unsigned long long block);
+
 /* ---- log, time, the rest --------------------------------------------------------------------------------- */
 
 enum tarn_log_level { TARN_LOG_ERROR = 0, TARN_LOG_WARNING = 1, TARN_LOG_INFO = 2 };

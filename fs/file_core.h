@@ -92,8 +92,8 @@ enum tarn_evict {
 	TARN_EVICT_KEEP = 0,    /* the file stays: dirty blocks are made durable */
 	TARN_EVICT_DISCARD = 1, /* the file goes: its blocks are freed next */
 };
-/* The inode leaves memory: forgets all its pages. Nobody has it open or mapped. -EBUSY (only for TARN_EVICT_DISCARD, whose
- * blocks will be given to others): a page is pinned; wait and call again. */
+/* The inode leaves memory: forgets all its pages, pinned ones too. Nobody has it open or mapped. -EIO: what was dirty is
+ * not durable. */
 int tarn_file_evict(struct tarn_inode *inode, enum tarn_evict how);
 
 #ifdef __cplusplus

@@ -32,6 +32,8 @@ struct Observer {
     void* context = nullptr;
     // Returns 0, or for kFence a negative errno that the fence then fails with (nothing became durable).
     int (*event)(void* context, const Event& event) = nullptr;
+    // What tarn_device_is_pinned() says; null: nothing is pinned.
+    bool (*is_pinned)(void* context, u64 block) = nullptr;
 };
 
 // What was done to a device, in calls and bytes.

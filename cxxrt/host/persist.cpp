@@ -103,4 +103,10 @@ int tarn_persist_fence(const struct tarn_device* device)
     return 0;
 }
 
+int tarn_device_is_pinned(const struct tarn_device* device, unsigned long long block)
+{
+    Backing* host = backing(device);
+    return host && host->observer.is_pinned && host->observer.is_pinned(host->observer.context, block);
+}
+
 }  // extern "C"

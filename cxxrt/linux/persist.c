@@ -47,3 +47,9 @@ int tarn_persist_fence(const struct tarn_device *device)
 		return 0;
 	return blkdev_issue_flush(device->handle);
 }
+
+/* An idle page of a DAX device has one reference, its driver's. */
+int tarn_device_is_pinned(const struct tarn_device *device, unsigned long long block)
+{
+	return device->first_pfn && page_ref_count(pfn_to_page(device->first_pfn + block)) > 1;
+}

@@ -53,17 +53,12 @@ bool File::trim()
     return dirty;
 }
 
-// Nobody maps, opens or writes the file any more. After a shutdown the device may not even be there. Without a fence that succeeds the dirty lines are only in the cache,
-// and that is said; the inode leaves memory all the same.
+// Nobody maps, opens or writes the file any more. After a shutdown the device may not even be there. Without a fence that
+// succeeds the dirty lines are only in the cache, and that is said; the inode leaves memory all the same. So it does when
+// pages are pinned still: their blocks, if they are freed, are given to nobody before the pins go (fs/space).
 Status File::evict(Evict how)
 {
-    if (volume_.is_shut_down()) {
-        forget(FileBlock(0), Forget::kLose);
-        return Ok{};
-    }
-    if (how == Evict::kDiscard) {
-        if (tracker_.find_pinned(FileBlock(0), kLastFileBlock))
-            return Error::kBusy;
+    if (how == Evict::kDiscard || volume_.is_shut_down()) {
         forget(FileBlock(0), Forget::kLose);
         return Ok{};
     }

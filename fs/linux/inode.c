@@ -10,7 +10,6 @@
  * mkwrite live in the VFS inode, marked dirty, and are logged by write_inode: by fsync, sync, freezing, the
  * flusher, before eviction.
  */
-#include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
@@ -152,36 +151,12 @@ struct inode *tarn_iget(struct super_block *sb, u64 number)
 	return inode;
 }
 
-/* Pages that somebody still has pinned (DMA, a pipe) hold off the freeing of a file's blocks. Seconds are
- * plenty for I/O in flight; for a pin that stays, the file is left an orphan: the next mount frees it. */
-#define TARN_PIN_WAIT_MS 5000
-
-static int tarn_forget_pages(struct inode *inode, bool discard)
-{
-	unsigned int waited = 0;
-	int error;
-
-	while ((error = tarn_file_evict(tarn_core(inode), discard ? TARN_EVICT_DISCARD : TARN_EVICT_KEEP)) ==
-		       -EBUSY &&
-	       waited < TARN_PIN_WAIT_MS) {
-		msleep(10);
-		waited += 10;
-	}
-	return error;
-}
-
 static void tarn_evict_core(struct inode *inode)
 {
 	bool discard = !inode->i_nlink && !sb_rdonly(inode->i_sb);
 
-	if (S_ISREG(inode->i_mode) && tarn_forget_pages(inode, discard)) {
-		if (discard)
-			tarn_error(inode->i_sb,
-				   "inode %lu: pages are pinned: not freed before the next mount",
-				   inode->i_ino);
-		tarn_file_evict(tarn_core(inode), TARN_EVICT_KEEP);
-		discard = false;
-	}
+	if (S_ISREG(inode->i_mode))
+		tarn_file_evict(tarn_core(inode), discard ? TARN_EVICT_DISCARD : TARN_EVICT_KEEP);
 	if (discard) {
 		tarn_inode_free(tarn_core(inode));
 		tarn_check(inode->i_sb, -EIO);

@@ -93,6 +93,8 @@ Space::~Space()
     SpinGuard guard(pending_lock_);
     while (DeferredRun* deferred = pending_.pop_front())
         Box<DeferredRun>::adopt(deferred).reset();
+    while (DeferredRun* pinned = set_aside_.pop_front())
+        Box<DeferredRun>::adopt(pinned).reset();
 }
 
 u32 Space::group_bits(u64 index) const
@@ -230,7 +232,7 @@ u64 Space::claim(u64 count, Use use)
     }
 }
 
-Result<Reserved> Space::reserve(u64 count, DeviceBlock near, Use use)
+Result<Reserved> Space::find(u64 count, DeviceBlock near, Use use)
 {
     TARN_BUG_ON(count == 0);
     const u64 granted = claim(min<u64>(count, TARNFS_BITMAP_BITS), use);
@@ -246,6 +248,64 @@ Result<Reserved> Space::reserve(u64 count, DeviceBlock near, Use use)
     const Run run = *found.value();
     free_.fetch_add(granted - run.count);
     return Reserved(*this, run);
+}
+
+bool Space::is_pinned(DeviceBlock block) const
+{
+    return tarn_device_is_pinned(&media_.device(), block.value) != 0;
+}
+
+Result<Reserved> Space::reserve(u64 count, DeviceBlock near, Use use)
+{
+    for (;;) {
+        Reserved found = TRY(find(count, near, use));
+        u64 usable = 0;
+        while (usable < found.run().count && !is_pinned(found.run().start + usable))
+            usable++;
+        if (max<u64>(usable, 1) < found.run().count) {
+            Reserved given_back = found.split(max<u64>(usable, 1));
+        }
+        if (usable)
+            return found;
+        TRY(set_aside(std::move(found)));
+    }
+}
+
+// One block, out of the free ones until release_unpinned.
+Status Space::set_aside(Reserved&& pinned)
+{
+    Reserved owned = std::move(pinned);
+    auto waiting = TRY(Box<DeferredRun>::create());
+    waiting->run = owned.run();
+    owned.spend();
+    pinned_.fetch_add(waiting->run.count);
+    SpinGuard guard(pending_lock_);
+    set_aside_.push_back(*waiting.release());
+    return Ok{};
+}
+
+bool Space::release_unpinned()
+{
+    List<DeferredRun> ready;
+    {
+        SpinGuard guard(pending_lock_);
+        DeferredRun* waiting = set_aside_.front();
+        while (waiting) {
+            DeferredRun* next = set_aside_.next(*waiting);
+            if (!is_pinned(waiting->run.start)) {
+                set_aside_.remove(*waiting);
+                ready.push_back(*waiting);
+            }
+            waiting = next;
+        }
+    }
+    const bool any = !ready.empty();
+    while (DeferredRun* free = ready.pop_front()) {
+        release(free->run);
+        pinned_.fetch_sub(free->run.count);
+        Box<DeferredRun>::adopt(free).reset();
+    }
+    return any;
 }
 
 Status Space::prepare(Run run)

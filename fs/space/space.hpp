@@ -9,6 +9,9 @@
 // Freed data returns when the freeing record is durable (release); freed metadata only when the journals' floor has
 // passed that record (defer, release_deferred), so that replay cannot write old node contents over new data.
 //
+// A free block whose page somebody still has pinned (DMA that goes on after its file was removed, or unmounted) may be
+// stored to at any time: it is not handed out. One that a search comes upon is set aside until space runs short.
+//
 // Lock order: Group::lock (Rank::kGroup) and pending_lock_ (Rank::kPending) are taken alone, for a bounded search.
 #pragma once
 #include <optional>
@@ -43,13 +46,15 @@ class Space {
     // group). Errors: kNoSpace, kNoMemory, kBadBitmap.
     Result<Reserved> reserve(u64 count, DeviceBlock near, Use use);
 
-    // Blocks that are free or will be without any further change (deferred ones), the reserve included.
-    u64 free_blocks() const { return free_.load_relaxed() + deferred_.load_relaxed(); }
+    // Blocks that are free or will be without any further change (deferred and pinned ones), the reserve included.
+    u64 free_blocks() const { return free_.load_relaxed() + deferred_.load_relaxed() + pinned_.load_relaxed(); }
     u64 total_blocks() const { return layout_.blocks; }
     // Blocks kept for Use::kReserve.
     u64 reserve_blocks() const { return reserve_; }
     // Freed metadata waiting for the floor.
     u64 deferred_blocks() const { return deferred_.load_relaxed(); }
+    // Makes free what had been set aside and is not pinned any more. True: something was.
+    bool release_unpinned();
 
     // ---- for Transaction, Journals and tokens only ----
 
@@ -73,15 +78,20 @@ class Space {
     std::optional<Run> take(Group& group, u64 index, u64 count, std::optional<u32> behind, Fit fit);
     Result<std::optional<Run>> sweep(u64 count, DeviceBlock near, Fit fit);
     u64 claim(u64 count, Use use);
+    Result<Reserved> find(u64 count, DeviceBlock near, Use use);
+    bool is_pinned(DeviceBlock block) const;
+    Status set_aside(Reserved&& pinned);
 
     Media& media_;
     const Layout& layout_;
     Array<Atomic<Group*>> groups_;
     Atomic<u64> free_;      // blocks free in the DRAM sense (reserve included)
     Atomic<u64> deferred_;  // blocks in pending_
+    Atomic<u64> pinned_;    // blocks in set_aside_
     u64 reserve_ = 0;
     SpinLock pending_lock_;
     List<DeferredRun> pending_ TARN_GUARDED_BY(pending_lock_);
+    List<DeferredRun> set_aside_ TARN_GUARDED_BY(pending_lock_);  // pinned when last seen; their sequence means nothing
 };
 
 }  // namespace tarn

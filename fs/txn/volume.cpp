@@ -63,7 +63,11 @@ Result<Reserved> Volume::reserve(u64 count, DeviceBlock near, Use use)
             return reserved;
         if (is_corruption(reserved.error()))
             return corrupt(reserved.error(), layout_.bitmap_start, "block bitmap");
-        if (reserved.error() != Error::kNoSpace || deferred == 0)
+        if (reserved.error() != Error::kNoSpace)
+            return reserved;
+        if (space_.release_unpinned())
+            continue;
+        if (deferred == 0)
             return reserved;
         TRY(retire());  // makes the deferred blocks free
     }

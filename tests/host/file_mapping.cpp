@@ -389,19 +389,3 @@ TEST_F(FileMapping, EvictingAFileMakesItsStoresDurable)
     file = fs->open(mm, "file");
     EXPECT_EQ(file->read(5000, 1), "x");
 }
-
-TEST_F(FileMapping, APinnedPageHoldsOffTheFreeingOfItsFile)
-{
-    auto other = fs->create(mm, "other");
-    other->write(0, pattern(8192));
-    u64 pfn = 0;
-    {
-        FakeMapping mapping(mm, *other);
-        ASSERT_EQ(mapping.pin(1, TARN_FAULT_READ, &pfn), 0);
-    }
-    fs->unlink("other", *other);
-    EXPECT_EQ(tarn_file_evict(other->inode(), TARN_EVICT_DISCARD), -EBUSY);
-    mm.unpin(pfn);
-    EXPECT_EQ(tarn_file_evict(other->inode(), TARN_EVICT_DISCARD), 0);
-    EXPECT_EQ(mm.owner(pfn).has_value(), false);
-}

@@ -167,11 +167,43 @@ CASE("truncate", "a page in a pipe keeps its contents when its file is removed")
             if (read(ends[0], got.data(), got.size()) != kPage || got != text)
                 abort();
         });
-    }  // waits for the pin
+    }
     reader.join();
     close(ends[0]);
     close(ends[1]);
     expect(free_blocks() >= before);
+}
+
+CASE("truncate", "a page in a pipe outlives an unmount and its file: it is given to nobody")
+{
+    std::string text = pattern(kPage, 7);
+    long before = free_blocks();
+    {
+        int ends[2];
+        must(pipe(ends));
+        {
+            File file("f");
+            file.write(0, text);
+            {
+                Mapping mapping(file.fd, kPage, PROT_READ);
+                iovec piece{mapping.data, kPage};
+                expect(must(vmsplice(ends[1], &piece, 1, 0)) == kPage);
+            }
+            file.shut();
+            remount();
+        }
+        File hog("hog");
+        std::string megabyte = repeated(1 << 20, 'h');
+        for (long at = 0, wrote = 1; wrote > 0; at += wrote)
+            wrote = pwrite(hog.fd, megabyte.data(), megabyte.size(), at);
+        expect(errno == ENOSPC);
+        std::string got(kPage, ' ');
+        expect(must(read(ends[0], got.data(), got.size())) == kPage);
+        expect(got == text);
+        close(ends[0]);
+        close(ends[1]);
+    }
+    expect(free_blocks() == before);
 }
 
 CASE("truncate", "no space for a store: SIGBUS, loads go on, space brings stores back")

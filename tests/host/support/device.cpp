@@ -15,7 +15,9 @@ TestDevice::TestDevice(u64 blocks, tarn_device_class device_class)
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         throw std::runtime_error("no memory for a test device");
-    backing_.observer = {this, on_event};
+    backing_.observer = {this, on_event, [](void* self, u64 block) {
+                             return static_cast<TestDevice*>(self)->is_pinned(block);
+                         }};
     device_.base = static_cast<unsigned char*>(memory);
     device_.blocks = blocks;
     device_.class_ = device_class;
@@ -42,6 +44,24 @@ void TestDevice::restore(const std::vector<std::byte>& image)
     if (image.size() != device_.blocks * kBlockSize)
         throw std::runtime_error("image of another size");
     std::memcpy(device_.base, image.data(), image.size());
+}
+
+void TestDevice::pin(u64 block)
+{
+    std::lock_guard guard(pins_lock_);
+    pins_.insert(block);
+}
+
+void TestDevice::unpin(u64 block)
+{
+    std::lock_guard guard(pins_lock_);
+    pins_.erase(pins_.find(block));
+}
+
+bool TestDevice::is_pinned(u64 block) const
+{
+    std::lock_guard guard(pins_lock_);
+    return pins_.count(block) != 0;
 }
 
 int TestDevice::on_event(void* context, const host::Event& event)

@@ -2,6 +2,8 @@
 // TestDevice: anonymous memory that plays persistent memory in host tests.
 #pragma once
 #include <cstddef>
+#include <mutex>
+#include <set>
 #include <vector>
 
 #include "cxxrt/host/host.hpp"
@@ -42,6 +44,10 @@ class TestDevice {
     host::Counters& counters() { return backing_.counters; }
     // Sees every persist call from now on, before a failing fence is decided; null callback: nobody does.
     void set_observer(const host::Observer& observer) { observer_ = observer; }
+    // References to a block's page beside the driver's: as of DMA, or a page in a pipe.
+    void pin(u64 block);
+    void unpin(u64 block);
+    bool is_pinned(u64 block) const;
     // The `nth` fence from now (1 is the next) and all later ones fail with -EIO; 0: none does any more.
     void fail_fences_from(u64 nth) { fences_until_failure_.store_relaxed(nth); }
 
@@ -50,6 +56,8 @@ class TestDevice {
 
     host::Backing backing_;
     host::Observer observer_;
+    mutable std::mutex pins_lock_;
+    std::multiset<u64> pins_;
     Atomic<u64> fences_until_failure_{0};
     tarn_device device_ = {};
 };

@@ -46,15 +46,12 @@ MmPause::~MmPause() { current_mm = paused_; }
 
 void FakeMm::pin(u64 pfn)
 {
-    std::lock_guard guard(lock_);
-    pins_[pfn]++;
+    device_.pin(pfn - device_.device().first_pfn);
 }
 
 void FakeMm::unpin(u64 pfn)
 {
-    std::lock_guard guard(lock_);
-    if (--pins_.at(pfn) == 0)
-        pins_.erase(pfn);
+    device_.unpin(pfn - device_.device().first_pfn);
 }
 
 std::optional<FakeMm::Owner> FakeMm::owner(u64 pfn)
@@ -143,7 +140,7 @@ int FakeMapping::pin(u64 block, tarn_fault_kind kind, u64* pfn)
             auto pte = ptes_.find(block);
             if (pte != ptes_.end() && !pte->second.zero && (kind == TARN_FAULT_READ || pte->second.writable)) {
                 *pfn = pte->second.pfn;
-                mm_.pins_[*pfn]++;
+                mm_.pin(*pfn);
                 return 0;
             }
         }
@@ -216,8 +213,7 @@ struct MapperBackend {
     }
     static bool is_pinned(u64 pfn)
     {
-        std::lock_guard guard(mm().lock_);
-        return mm().pins_.count(pfn) != 0;
+        return mm().device().is_pinned(pfn - mm().device().device().first_pfn);
     }
     static void attach(tarn_inode* inode, u64 block, u64 pfn)
     {
@@ -312,11 +308,7 @@ FakeFile::~FakeFile()
 {
     if (!has_object_)
         return;
-    tarn_evict how = discard_ ? TARN_EVICT_DISCARD : TARN_EVICT_KEEP;
-    if (tarn_file_evict(&inode_, how) == -EBUSY) {
-        tarn_file_evict(&inode_, TARN_EVICT_KEEP);
-        discard_ = false;
-    }
+    tarn_file_evict(&inode_, discard_ ? TARN_EVICT_DISCARD : TARN_EVICT_KEEP);
     if (discard_)
         tarn_inode_free(&inode_);
     else

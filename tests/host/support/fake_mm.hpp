@@ -63,7 +63,6 @@ class FakeMm {
     TestDevice& device_;
     std::mutex lock_;  // page tables and everything below
     std::set<FakeMapping*> mappings_;
-    std::map<u64, int> pins_;
     std::map<u64, Owner> owners_;
     std::set<tarn_inode*> dirty_;
     int failing_installs_ = 0;
