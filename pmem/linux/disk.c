@@ -229,7 +229,7 @@ void tarn_disk_destroy(struct tarn_pmem *pmem)
 		dev_warn(pmem->dev,
 			 "%s was unbound while in use: its memory stays reserved until it is unmounted\n",
 			 pmem->disk->disk_name);
-	else
+	else if (!tarn_memory_is_pinned(pmem))
 		tarn_memory_detach(pmem);
 	put_disk(pmem->disk);
 }

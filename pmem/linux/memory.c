@@ -7,13 +7,16 @@
  * long as somebody uses the dax device: a file system that is still mounted has struct pages in its hands. It
  * is given back when the last user has closed the disk; until then binding the namespace again fails with
  * EBUSY, so nobody else can get hold of pages that are still mapped somewhere. Those who merely have the disk
- * open hold nothing back.
+ * open hold nothing back. A page that is still pinned (DMA, a page in a pipe) holds all of the memory: the pin
+ * may outlive file and mount, and memunmap_pages() does not wait for it.
  *
- * The struct tarn_pmem itself lives as long as its disk.
+ * The struct tarn_pmem itself lives as long as its disk, and its memory.
  */
 #include <linux/ioport.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 #include <linux/wait.h>
@@ -23,6 +26,11 @@
 
 static atomic_t tarn_pmem_count = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(tarn_pmem_gone);
+
+/* How often to look whether the last pin has gone. */
+#define TARN_PIN_INTERVAL HZ
+
+static void tarn_free_when_unpinned(struct work_struct *work);
 
 struct tarn_pmem *tarn_pmem_alloc(struct device *dev, struct nd_namespace_common *ndns)
 {
@@ -36,23 +44,68 @@ struct tarn_pmem *tarn_pmem_alloc(struct device *dev, struct nd_namespace_common
 	pmem->region = to_nd_region(dev->parent);
 	pmem->resource = to_nd_namespace_io(&ndns->dev)->res;
 	strscpy(pmem->name, dev_name(&ndns->dev), sizeof(pmem->name));
+	INIT_DELAYED_WORK(&pmem->free_later, tarn_free_when_unpinned);
 	return pmem;
 }
 
-void tarn_pmem_free(struct tarn_pmem *pmem)
+/* Once nothing is mapped any more no new pin can come: pages looked at once need not be looked at again. */
+bool tarn_memory_is_pinned(struct tarn_pmem *pmem)
+{
+	const struct tarn_device *memory = &pmem->core.memory;
+
+	if (!pmem->attached)
+		return false;
+	for (; pmem->unpinned_pages < memory->blocks; pmem->unpinned_pages++) {
+		if (page_ref_count(pfn_to_page(memory->first_pfn + pmem->unpinned_pages)) > 1)
+			return true;
+		if (pmem->unpinned_pages % 65536 == 0)
+			cond_resched();
+	}
+	return false;
+}
+
+static void tarn_free_now(struct tarn_pmem *pmem)
 {
 	tarn_memory_detach(pmem);
 	sysfs_put(pmem->bad_state);
 	put_device(pmem->dev);
 	kfree(pmem);
+	rcu_read_lock();
 	if (atomic_dec_and_test(&tarn_pmem_count))
 		wake_up(&tarn_pmem_gone);
+	rcu_read_unlock();
+}
+
+static void tarn_free_when_unpinned(struct work_struct *work)
+{
+	struct tarn_pmem *pmem = container_of(to_delayed_work(work), struct tarn_pmem, free_later);
+
+	if (tarn_memory_is_pinned(pmem)) {
+		schedule_delayed_work(&pmem->free_later, TARN_PIN_INTERVAL);
+		return;
+	}
+	dev_info(pmem->dev, "the memory is free again\n");
+	if (pmem->holds_module)
+		module_put(THIS_MODULE);
+	tarn_free_now(pmem);
+}
+
+void tarn_pmem_free(struct tarn_pmem *pmem)
+{
+	if (!tarn_memory_is_pinned(pmem)) {
+		tarn_free_now(pmem);
+		return;
+	}
+	dev_warn(pmem->dev, "a page is still pinned: the memory stays reserved until it is not\n");
+	pmem->holds_module = try_module_get(THIS_MODULE);
+	schedule_delayed_work(&pmem->free_later, TARN_PIN_INTERVAL);
 }
 
 /* Closing a disk lets go of the module a moment before tarn_pmem_free() is called. */
 void tarn_pmem_wait_gone(void)
 {
 	wait_event(tarn_pmem_gone, atomic_read(&tarn_pmem_count) == 0);
+	synchronize_rcu(); /* the last one is done with tarn_pmem_gone */
 }
 
 static void tarn_examine_durability(struct tarn_pmem *pmem)

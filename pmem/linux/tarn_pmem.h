@@ -15,6 +15,7 @@
 #include <linux/blkdev.h>
 #include <linux/dax.h>
 #include <linux/memremap.h>
+#include <linux/workqueue.h>
 
 #include "nd_private.h"
 #include "pmem/pmem.h"
@@ -36,14 +37,20 @@ struct tarn_pmem {
 	struct kernfs_node *bad_state; /* the disk's sysfs file "badblocks", to wake who polls it */
 	struct dax_device *dax;
 	struct gendisk *disk;
+	unsigned long long unpinned_pages; /* so many, from the first on, are known not to be pinned */
+	struct delayed_work free_later;
+	bool holds_module; /* free_later does */
 };
 
-/* memory.c. tarn_pmem_free() also detaches. tarn_pmem_wait_gone(): until every tarn_pmem has been freed. */
+/* memory.c. tarn_pmem_free() also detaches; where pages are pinned still, both when they are not.
+ * tarn_pmem_wait_gone(): until every tarn_pmem has been freed. */
 struct tarn_pmem *tarn_pmem_alloc(struct device *dev, struct nd_namespace_common *ndns);
 void tarn_pmem_free(struct tarn_pmem *pmem);
 void tarn_pmem_wait_gone(void);
 int tarn_memory_attach(struct tarn_pmem *pmem);
 void tarn_memory_detach(struct tarn_pmem *pmem);
+/* Has anybody but us a reference to a page? Asked when nothing can be mapped any more. */
+bool tarn_memory_is_pinned(struct tarn_pmem *pmem);
 
 /* dax.c */
 int tarn_dax_create(struct tarn_pmem *pmem);
