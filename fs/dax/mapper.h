@@ -38,7 +38,7 @@ int tarn_mapper_is_pinned(unsigned long long pfn);
 
 /* The page now backs / no longer backs this block of this file (for futexes in shared mappings). */
 void tarn_mapper_attach(struct tarn_inode *inode, unsigned long long block, unsigned long long pfn);
-void tarn_mapper_detach(unsigned long long pfn);
+void tarn_mapper_detach(struct tarn_inode *inode, unsigned long long pfn);
 
 /* The first entry became dirty / the last one clean: whether write-back has to visit this file. Called under the
  * tracker's spin lock. */

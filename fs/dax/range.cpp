@@ -76,7 +76,7 @@ void LockedRange::finish_write_back()
         TrackedBlock entry(tree.get(i));
         if (entry.is_mapped() || tarn_mapper_is_pinned(entry.pfn().value))
             continue;
-        tarn_mapper_detach(entry.pfn().value);
+        tarn_mapper_detach(tracker_->owner_, entry.pfn().value);
         tree.replace(i, entry.without_page().word());
     }
 }
@@ -102,7 +102,7 @@ bool LockedRange::trim()
             dirty = true;
             continue;
         }
-        tarn_mapper_detach(entry.pfn().value);
+        tarn_mapper_detach(tracker_->owner_, entry.pfn().value);
         tracker_->tree_.replace(i, entry.without_page().word());
     }
     return dirty;
@@ -116,7 +116,7 @@ void LockedRange::drop()
     for (u64 i = first_.value; i < end().value; i++) {
         TrackedBlock entry(tree.get(i));
         if (entry.has_page())
-            tarn_mapper_detach(entry.pfn().value);
+            tarn_mapper_detach(tracker_->owner_, entry.pfn().value);
         tracker_->clear_dirty(i);
         tree.clear_tag(i, Tag::kToWrite);
         tree.clear_tag(i, Tag::kWriteBack);

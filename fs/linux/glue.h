@@ -29,7 +29,8 @@ struct tarn_super {
  * evict, the memory until an RCU grace period after that. */
 struct tarn_vfs_inode {
 	struct tarn_inode core;
-	bool has_core; /* core is constructed */
+	bool has_core;	 /* core is constructed */
+	bool pages_gone; /* the device went and took its struct pages along */
 	struct inode vfs;
 };
 

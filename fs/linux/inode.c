@@ -11,6 +11,7 @@
  * flusher, before eviction.
  */
 #include <linux/fs.h>
+#include <linux/memremap.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/writeback.h>
@@ -27,6 +28,7 @@ static void tarn_inode_construct(void *object)
 	struct tarn_vfs_inode *ours = object;
 
 	ours->has_core = false;
+	ours->pages_gone = false;
 	inode_init_once(&ours->vfs);
 }
 
@@ -165,17 +167,34 @@ static void tarn_evict_core(struct inode *inode)
 	}
 }
 
+/* Nothing of the device may be touched. Its driver may free the struct pages at any time (nd_pmem), unless
+ * we hold it off; tarn_pmem's stay until the unmount. */
+static void tarn_evict_gone(struct inode *inode)
+{
+	struct tarn_super *super = tarn_super(inode->i_sb);
+	struct dev_pagemap *pages = get_dev_pagemap(super->device.first_pfn, NULL);
+
+	tarn_fs_abandon(super->fs);
+	tarn_vfs(inode)->pages_gone = !pages;
+	if (S_ISREG(inode->i_mode))
+		tarn_file_evict(tarn_core(inode), TARN_EVICT_DISCARD);
+	tarn_vfs(inode)->pages_gone = false;
+	tarn_inode_close(tarn_core(inode));
+	put_dev_pagemap(pages);
+}
+
 void tarn_evict_inode(struct inode *inode)
 {
 	struct super_block *sb = inode->i_sb;
-	bool writes = !inode->i_nlink && !is_bad_inode(inode);
+	bool writes = !inode->i_nlink && !is_bad_inode(inode) && !READ_ONCE(tarn_super(sb)->gone);
 	int entered;
 
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
 	if (!tarn_vfs(inode)->has_core)
 		return;
-	/* Freeing an inode waits while the file system is frozen. */
+	/* Freeing an inode waits while the file system is frozen: not in who takes its device away, who may be
+	 * the last to let go of it (tarn_file_unmap_all). */
 	if (writes)
 		sb_start_intwrite(sb);
 	entered = tarn_enter(sb);
@@ -183,10 +202,7 @@ void tarn_evict_inode(struct inode *inode)
 		tarn_evict_core(inode);
 		tarn_leave(entered);
 	} else {
-		tarn_fs_abandon(tarn_fs(sb));
-		if (S_ISREG(inode->i_mode))
-			tarn_file_evict(tarn_core(inode), TARN_EVICT_KEEP);
-		tarn_inode_close(tarn_core(inode));
+		tarn_evict_gone(inode);
 	}
 	tarn_vfs(inode)->has_core = false;
 	if (writes)

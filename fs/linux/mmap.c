@@ -107,10 +107,12 @@ void tarn_mapper_attach(struct tarn_inode *inode, unsigned long long block, unsi
 	WRITE_ONCE(page->mapping, tarn_vfs_of(inode)->i_mapping);
 }
 
-void tarn_mapper_detach(unsigned long long pfn)
+void tarn_mapper_detach(struct tarn_inode *inode, unsigned long long pfn)
 {
 	struct page *page = pfn_to_page(pfn);
 
+	if (unlikely(tarn_vfs(tarn_vfs_of(inode))->pages_gone))
+		return;
 	WRITE_ONCE(page->mapping, NULL);
 	page->index = 0;
 }

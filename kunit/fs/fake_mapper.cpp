@@ -33,7 +33,7 @@ void tarn_mapper_zap(tarn_inode*, unsigned long long block, unsigned long long c
 
 int tarn_mapper_is_pinned(unsigned long long pfn) { return FakeMapper::current->pinned == pfn; }
 void tarn_mapper_attach(tarn_inode*, unsigned long long, unsigned long long) {}
-void tarn_mapper_detach(unsigned long long) {}
+void tarn_mapper_detach(tarn_inode*, unsigned long long) {}
 void tarn_mapper_mark_dirty(tarn_inode*) { FakeMapper::current->marked_dirty = true; }
 void tarn_mapper_mark_clean(tarn_inode*) { FakeMapper::current->marked_dirty = false; }
 

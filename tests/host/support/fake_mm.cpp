@@ -428,7 +428,7 @@ void tarn_mapper_attach(tarn_inode* inode, unsigned long long block, unsigned lo
 {
     MapperBackend::attach(inode, block, pfn);
 }
-void tarn_mapper_detach(unsigned long long pfn) { MapperBackend::detach(pfn); }
+void tarn_mapper_detach(tarn_inode*, unsigned long long pfn) { MapperBackend::detach(pfn); }
 void tarn_mapper_mark_dirty(tarn_inode* inode) { MapperBackend::mark(inode, true); }
 void tarn_mapper_mark_clean(tarn_inode* inode) { MapperBackend::mark(inode, false); }
 
