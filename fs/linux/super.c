@@ -100,11 +100,22 @@ static int tarn_drop_block_cache(struct block_device *bdev)
 	return error;
 }
 
+/* The kernel keeps a reference for ever when it finds that there is a holder already: so that is looked for first. */
+static struct dax_device *tarn_hold_dax(struct super_block *sb, u64 *offset)
+{
+	struct dax_device *held = NULL, *dax = fs_dax_get_by_bdev(sb->s_bdev, offset, NULL, NULL);
+
+	if (dax && !dax_holder(dax))
+		held = fs_dax_get_by_bdev(sb->s_bdev, offset, sb, &tarn_holder_operations);
+	fs_put_dax(dax, NULL);
+	return held;
+}
+
 static int tarn_get_dax(struct super_block *sb, struct fs_context *fc)
 {
 	struct tarn_super *super = tarn_super(sb);
 
-	super->dax = fs_dax_get_by_bdev(sb->s_bdev, &super->dax_offset, sb, &tarn_holder_operations);
+	super->dax = tarn_hold_dax(sb, &super->dax_offset);
 	if (super->dax)
 		return 0;
 	if (!blk_queue_dax(bdev_get_queue(sb->s_bdev)))
