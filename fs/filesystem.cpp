@@ -71,6 +71,7 @@ Status FileSystem::allow_changes(InodeTable::Orphans orphans)
     // Damage has made the volume read-only and is reported; what can be read stays readable.
     if (is_corruption(finished.error()))
         return Ok{};
+    volume_.set_read_only();
     return finished.error();
 }
 

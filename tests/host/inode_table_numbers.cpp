@@ -191,6 +191,34 @@ TEST(InodeTable, OrphansAreFreedByTheNextReadWriteMount)
     EXPECT_EQ(checked.summary.orphans, 0u);
 }
 
+TEST(InodeTable, WhatCannotFreeItsOrphansStaysReadOnly)
+{
+    NamespaceFixture t;
+    const u64 free = free_now(t);
+    for (int i = 0; i < 3; i++)
+        t.files.fill(t.files.file(kRoot, std::to_string(i)), 0, 3);
+    for (int i = 0; i < 3; i++)
+        t.files.unlink(kRoot, std::to_string(i));
+    t.files.cut_power();
+    LogCapture log;
+    t.files.mount(Access::kReadOnly);
+    int failures = 0;
+    for (long countdown = 0;; countdown++) {
+        host::fail_allocation_after(countdown);
+        const Error error = t.files.fs().set_access(Access::kReadWrite).error();
+        host::fail_allocation_after(-1);
+        if (error == Error::kNone)
+            break;
+        failures++;
+        ASSERT_EQ(error, Error::kNoMemory);
+        ASSERT_TRUE(t.files.fs().is_read_only());
+    }
+    EXPECT_GT(failures, 10);
+    EXPECT_EQ(free_now(t), free);
+    t.files.unmount();
+    EXPECT_EQ(check_device(t.files.device()).text(), "");
+}
+
 TEST(InodeTable, AnOrphanWithLinksIsTruncatedToItsSize)
 {
     NamespaceFixture t;
