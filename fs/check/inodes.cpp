@@ -142,6 +142,10 @@ void Checker::check_size(u64 number, const tarnfs_inode& record, const Walked& w
     if (type == kTypeRegular) {
         if (record.size > kMostBytes)
             problem("inode %llu: impossible size %llu", number, record.size);
+        // Recovery and whoever extends the file look for such blocks only where the mark says so.
+        else if (!walked.damaged && walked.end > FileBlock(divide_up(record.size, kBlockSize)) &&
+                 !facts(number)->is(InodeFacts::kOrphan))
+            problem("inode %llu: has blocks behind its end, but is not marked as an orphan", number);
         return;
     }
     if (type != kTypeSymlink) {

@@ -172,6 +172,8 @@ const Damage kDamages[] = {
      [](TestFileSystem& fs) { edit(fs, whole(fs), [](tarnfs_inode& i) { i.mtime_ns = 1000000000; }); }},
     {"InodeSize", "impossible size",
      [](TestFileSystem& fs) { edit(fs, whole(fs), [](tarnfs_inode& i) { i.size = ~u64{0}; }); }},
+    {"BlocksBehindEnd", "has blocks behind its end, but is not marked as an orphan",
+     [](TestFileSystem& fs) { edit(fs, whole(fs), [](tarnfs_inode& i) { i.size = 299 * kBlockSize; }); }},
     {"InodeBlocks", "has 300 blocks, its record says 299",
      [](TestFileSystem& fs) { edit(fs, whole(fs), [](tarnfs_inode& i) { i.blocks--; }); }},
     {"FileParent", "no directory, but has parent 9",
