@@ -42,20 +42,22 @@ std::string labelled(const std::string& what, const std::string& label)
     return label.empty() ? what : what + " labelled '" + escape(label) + "'";
 }
 
-std::string recognise_own(const Target& target)
+// A tarnfs by its superblock in that block, or empty.
+std::string recognise_own(const Target& target, u64 block, const char* what)
 {
-    const auto& super = *reinterpret_cast<const tarnfs_superblock*>(target.device().base);
+    const auto& super =
+        *reinterpret_cast<const tarnfs_superblock*>(target.device().base + block * kBlockSize);
     if (super.magic != TARNFS_SUPER_MAGIC)
         return {};
     const auto* label = reinterpret_cast<const char*>(super.label);
-    return labelled("a tarnfs file system", std::string(label, strnlen(label, TARNFS_LABEL_BYTES)));
+    return labelled(what, std::string(label, strnlen(label, TARNFS_LABEL_BYTES)));
 }
 
 }  // namespace
 
 std::string recognise(const Target& target)
 {
-    std::string own = recognise_own(target);
+    std::string own = recognise_own(target, 0, "a tarnfs file system");
     if (!own.empty())
         return own;
     Probe probe = make_probe(target);
@@ -64,8 +66,10 @@ std::string recognise(const Target& target)
         return "signatures of several file systems or tables";
     if (found < 0)
         fail(1, "%s: cannot be read", target.path().c_str());
+    // One whose replica is left still mounts.
     if (found == 1)
-        return {};
+        return recognise_own(target, target.device().blocks - 1,
+                             "a tarnfs file system, its superblock damaged,");
     const std::string type = value(probe, "TYPE");
     if (!type.empty())
         return labelled("a file system or volume of type " + type, value(probe, "LABEL"));
