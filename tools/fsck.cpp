@@ -151,6 +151,10 @@ Layout read_superblock(const Target& target)
 {
     Media media(target.device());
     auto layout = read_layout(media);
+    // What they stand for may be all over the media: neither replaying nor judging is for us.
+    if (layout && (layout.value().ro_compat & ~TARNFS_KNOWN_RO_COMPAT))
+        fail(kOperational, "%s: unknown read-only compatible features %#llx: a newer fsck.tarnfs is needed",
+             target.path().c_str(), layout.value().ro_compat & ~TARNFS_KNOWN_RO_COMPAT);
     if (layout)
         return layout.take();
     if (is_corruption(layout.error()))
