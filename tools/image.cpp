@@ -28,14 +28,19 @@ Bytes bytes_of(const std::string& text)
 
 }  // namespace
 
+void warn_if_mounted(const Target& target)
+{
+    if (!target.mounted_on().empty())
+        warn("%s is mounted on %s: what is shown may be half of a change", target.path().c_str(),
+             target.mounted_on().c_str());
+}
+
 Image::Image(const std::string& path, Journaled journaled)
     : target_(path, Access::kLook, kLookFailed),
       layout_(layout_of(target_)),
       volume_(target_.device(), layout_)
 {
-    if (!target_.mounted_on().empty())
-        warn("%s is mounted on %s: what is shown may be half of a change", path.c_str(),
-             target_.mounted_on().c_str());
+    warn_if_mounted(target_);
     if (journaled == Journaled::kAsIs)
         return;
     if (Status opened = volume_.open(Volume::Access::kReadOnly); !opened)

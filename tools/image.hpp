@@ -14,6 +14,9 @@ inline constexpr int kLookFailed = 1;
 // What to look at: the media as it is, or as it would be after the journals have been replayed (in memory).
 enum class Journaled { kAsIs, kReplayed };
 
+// Says that a mounted file system may be seen in the middle of a change.
+void warn_if_mounted(const Target& target);
+
 class Image {
   public:
     // Fails with a message when there is no superblock that makes sense.

@@ -135,13 +135,20 @@ void ignore_problem(void*, const char*, __builtin_va_list) {}
 
 }  // namespace
 
-void show_superblock(Image& image)
+void show_superblock(const std::string& path)
 {
-    const DeviceBlock replica = image.layout().replica();
-    show_superblock_at(*reinterpret_cast<const tarnfs_superblock*>(image.media().at(DeviceBlock(0))),
-                       DeviceBlock(0), "superblock");
-    show_superblock_at(*reinterpret_cast<const tarnfs_superblock*>(image.media().at(replica)), replica,
-                       "replica");
+    const Target target(path, Access::kLook, kLookFailed);
+    warn_if_mounted(target);
+    const Media media(target.device());
+    auto super_at = [&](DeviceBlock block) -> const tarnfs_superblock& {
+        return *reinterpret_cast<const tarnfs_superblock*>(media.at(block));
+    };
+    const DeviceBlock first(0);
+    show_superblock_at(super_at(first), first, "superblock");
+    const u64 blocks = super_at(first).blocks;
+    const bool fits = blocks >= kMinBlocks && blocks <= media.blocks();
+    const DeviceBlock replica((fits ? blocks : media.blocks()) - 1);
+    show_superblock_at(super_at(replica), replica, "replica");
 }
 
 void show_journals(Image& image)

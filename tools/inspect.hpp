@@ -5,7 +5,8 @@
 
 namespace tarn::tools {
 
-void show_superblock(Image& image);
+// As it is, even when nothing else of the file system can be looked at.
+void show_superblock(const std::string& path);
 void show_journals(Image& image);
 void show_inode(Image& image, u64 number);
 void show_tree(Image& image, u64 number);

@@ -2,6 +2,7 @@
 // tarnfs: looks into a file system. Manual: tarnfs.8. Exit status 0 or 1. Changes nothing.
 #include <getopt.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -39,14 +40,23 @@ void print_usage(FILE* to)
     fail(kLookFailed, "%s", message.c_str());
 }
 
-void inspect(Image& image, const std::string& what, const std::vector<std::string>& arguments)
+bool is_one_of(const std::string& word, std::initializer_list<const char*> words)
 {
-    const bool takes_one = what == "inode" || what == "tree" || what == "directory";
+    return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+void inspect(const std::string& path, Journaled journaled, const std::string& what,
+             const std::vector<std::string>& arguments)
+{
+    const bool takes_one = is_one_of(what, {"inode", "tree", "directory"});
+    if (!takes_one && !is_one_of(what, {"superblock", "journals", "bitmap"}))
+        usage_error("cannot inspect '" + escape(what) + "'");
     if (arguments.size() != (takes_one ? 1 : 0))
         usage_error(what + (takes_one ? " takes one argument" : " takes no argument"));
     if (what == "superblock")
-        show_superblock(image);
-    else if (what == "journals")
+        return show_superblock(path);
+    Image image(path, journaled);
+    if (what == "journals")
         show_journals(image);
     else if (what == "inode")
         show_inode(image, parse_number("inode", arguments[0]));
@@ -54,10 +64,8 @@ void inspect(Image& image, const std::string& what, const std::vector<std::strin
         show_tree(image, parse_number("inode", arguments[0]));
     else if (what == "directory")
         show_directory(image, arguments[0]);
-    else if (what == "bitmap")
-        show_bitmaps(image);
     else
-        usage_error("cannot inspect '" + escape(what) + "'");
+        show_bitmaps(image);
 }
 
 int run(int argc, char** argv)
@@ -83,11 +91,12 @@ int run(int argc, char** argv)
     if (words.size() < (inspects ? 3 : 2) || (!inspects && words.size() > 2))
         usage_error(words[0] +
                     (inspects ? " takes a device or file, and what to show" : " takes a device or file"));
-    Image image(words[1], journaled);
-    if (inspects)
-        inspect(image, words[2], {words.begin() + 3, words.end()});
-    else
+    if (inspects) {
+        inspect(words[1], journaled, words[2], {words.begin() + 3, words.end()});
+    } else {
+        Image image(words[1], journaled);
         show_statistics(image);
+    }
     return 0;
 }
 
