@@ -149,7 +149,7 @@ $(foreach v,asan tsan,$(eval $(call test-program,$(v))))
 # ---- tests -------------------------------------------------------------------------------------------------
 
 # The parts of `make test`, in order; each is there once what it runs is there.
-test-parts := check $(if $(wildcard tests/compile_fail/*.cpp),compile-fail) $(if $(test-cpp),host host-tsan) \
+test-parts := check build $(if $(wildcard tests/compile_fail/*.cpp),compile-fail) $(if $(test-cpp),host host-tsan) \
 	$(if $(wildcard tests/guest/run),guest) $(if $(wildcard kunit/*/linux/*.c),kunit)
 
 .PHONY: test setup $(test-parts:%=test-%)
@@ -225,6 +225,10 @@ strict-$(1): $(B)/$(1)/check/Kbuild
 endef
 $(foreach k,$(kernels),$(eval $(call strict-rule,$(k))))
 
+# What users and packagers do with the build: kbuild alone, installing, help, an editor.
+test-build: all
+	$(Q)TARN_BUILD=$(B) tests/run-build $(kernels)
+
 # ---- the rest ----------------------------------------------------------------------------------------------
 
 ifneq ($(wildcard scripts/demo),)
@@ -249,7 +253,7 @@ modules_install: need-kernel $(kernels:%=modules_install-%)
 .PHONY: compile_commands.json
 compile_commands.json:
 	$(Q)scripts/compile-commands -o $@ --cxx '$(CXX) $(host-flags) $(core-flags) -DTARN_DEBUG=1' \
-		$(foreach k,$(kernels),--objects $(B)/$(k)/obj) -- $(core-cpp) $(test-cpp) $(tool-mains) $(tool-cpp)
+		$(foreach k,$(kernels),--objects $(B)/$(k)/obj=$(kdir-$(k))) -- $(core-cpp) $(test-cpp) $(tool-mains) $(tool-cpp)
 
 .PHONY: clean
 clean:
@@ -274,6 +278,7 @@ help:
 #: Test (each ends in "N passed, N failed" and fails when something did)
 #:   make test               everything below; goes on after a part has failed
 #:   make check              both kernels' modules without a warning (W=1, sparse), module-check, thread safety
+#:   make test-build         kbuild alone (M=), installing, what is refused, compile_commands.json
 #:   make test-compile-fail  programs that must not compile
 #:   make test-host          the core in user space under ASan and UBSan; FILTER=Suite.* picks
 #:   make test-host-tsan     the same under TSan
