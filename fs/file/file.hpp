@@ -92,8 +92,7 @@ class File {
     Status free_behind_end(u64 size);
     Result<bool> zero_behind(u64 end, u64 to);
 
-    enum class Forget : u8 { kWriteBack, kLose };
-    bool forget(FileBlock from, Forget how);
+    void forget(FileBlock from);
     void write_back(const LockedRange& range, FileBlock at);
 
     InodeObject& object_;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 // Making durable what was stored through mappings, and forgetting pages.
 //
-// A write-back of one file at a time (write_back_lock). It marks what is dirty when it begins, so it ends even while
-// others keep dirtying; visits each marked run once: un-map, WRITEBACK, write the lines back, unlock; one fence; then
-// clears DIRTY wherever WRITEBACK is still set, that is, where nobody has been given a writable PTE in between. Its cost
-// is that of the dirty pages in the range. Why nothing is lost: fs/dax/range.cpp.
+// A write-back of one file at a time (write_back_lock). It marks what is dirty when it begins, so it ends
+// even while others keep dirtying; visits each marked run once: un-map, WRITEBACK, write the lines back,
+// unlock; one fence; then clears DIRTY wherever WRITEBACK is still set, that is, where nobody has been given
+// a writable PTE in between. Its cost is that of the dirty pages in the range. Why nothing is lost:
+// fs/dax/range.cpp.
 //
-// A second caller that finds nothing dirty may return at once: DIRTY goes only behind the fence.
+// A second caller that finds nothing dirty may return at once: DIRTY goes only behind the fence. So nothing
+// forgets a dirty entry of a block that the file keeps if the power goes now: truncation writes back first.
 #include "fs/file/file.hpp"
 
 namespace tarn {
@@ -58,29 +60,17 @@ bool File::trim()
 // pages are pinned still: their blocks, if they are freed, are given to nobody before the pins go (fs/space).
 Status File::evict(Evict how)
 {
-    if (how == Evict::kDiscard || volume_.is_shut_down()) {
-        forget(FileBlock(0), Forget::kLose);
-        return Ok{};
-    }
-    if (!forget(FileBlock(0), Forget::kWriteBack))
-        return Ok{};
-    return fence();
+    Status synced = Ok{};
+    if (how == Evict::kKeep && !volume_.is_shut_down())
+        synced = sync(FileBlock(0), kLastFileBlock);
+    forget(FileBlock(0));
+    return synced;
 }
 
-// Removes every entry from `from` on; true if lines were written back, which the caller fences if it needs to.
-bool File::forget(FileBlock from, Forget how)
+// Removes every entry from `from` on, dirty or not.
+void File::forget(FileBlock from)
 {
-    bool any = false;
-    tracker_.each(from, kLastFileBlock, [&](LockedRange& range) {
-        for (FileBlock at = range.first(); how == Forget::kWriteBack && at < range.end(); at += 1) {
-            if (!range.is_dirty(at))
-                continue;
-            write_back(range, at);
-            any = true;
-        }
-        range.drop();
-    });
-    return any;
+    tracker_.each(from, kLastFileBlock, [](LockedRange& range) { range.drop(); });
 }
 
 }  // namespace tarn

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 // Changing the size.
 //
-// The glue holds i_rwsem and invalidate_lock exclusive: no write, no fault, so no new mapping and, once everything behind
-// the new size is un-mapped, no new pin there. Write-back may still run; it holds entry locks, which are waited for.
+// The glue holds i_rwsem and invalidate_lock exclusive: no write, no fault, so no new mapping and, once
+// everything behind the new size is un-mapped, no new pin there. Write-back may still run; it holds entry
+// locks, which are waited for.
 //
-// Shrinking: pins are looked for first, so that kBusy changes nothing. Then the entries go, dirty lines written back, so
-// that a failure after that loses no data. One transaction sets the size and frees what fits; if that is not all it also
-// makes the inode an orphan, further transactions free the rest, and the last one takes the mark away. The rest of the
-// last block is zeroed only after the size is committed: before, a crash would show zeroes in a file of the old size.
+// Shrinking: pins are looked for first, so that kBusy changes nothing. Then what is dirty is made durable,
+// and only then do the entries go: until the size is committed the file still has these bytes, and an fsync
+// that finds nothing dirty promises them. One transaction sets the size and frees what fits; if that is not
+// all it also makes the inode an orphan, further transactions free the rest, and the last one takes the mark
+// away. The rest of the last block is zeroed only after the size is committed: before, a crash would show
+// zeroes in a file of the old size.
 //
-// Growing (also in write.cpp): bytes behind the old end, in its block, may be anything that was stored through a mapping,
-// and blocks behind it may be left from a truncation that failed. So the blocks are freed and the rest of the last block
-// is zeroed and fenced before the new size is committed.
+// Growing (also in write.cpp): bytes behind the old end, in its block, may be anything that was stored
+// through a mapping, and blocks behind it may be left from a truncation that failed. So the blocks are freed
+// and the rest of the last block is zeroed and fenced before the new size is committed.
 //
-// Crash argument: the size is committed in the transaction that begins the freeing, so a crash leaves either the old
-// file, or the new size with an orphan mark by which the mount frees what is behind it. Nothing behind the size is believed.
+// Crash argument: the size is committed in the transaction that begins the freeing, so a crash leaves either
+// the old file, or the new size with an orphan mark by which the mount frees what is behind it. Nothing
+// behind the size is believed.
 #include "fs/file/file.hpp"
 
 namespace tarn {
@@ -75,15 +79,11 @@ Status File::shrink(u64 to, const tarn_times& times)
     const FileBlock first = file_block_up(to);
     if (tracker_.find_pinned(first, kLastFileBlock))
         return Error::kBusy;
-    const bool lines_in_flight = forget(first, Forget::kWriteBack);
-    Result<bool> all_freed = shrink_record(to, times);
-    if (!all_freed) {
-        if (lines_in_flight)
-            TRY(fence());
-        return all_freed.error();
-    }
+    TRY(sync(first, kLastFileBlock));
+    forget(first);
+    const bool all_freed = TRY(shrink_record(to, times));
     // The size has changed: what is left undone is behind the end, where it does not show.
-    if (!all_freed.value()) {
+    if (!all_freed) {
         object_.end_is_clean.store_release(0);
         Status finished = finish_shrinking(first);
         if (!finished)
