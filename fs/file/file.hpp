@@ -91,6 +91,7 @@ class File {
     Status finish_shrinking(FileBlock first);
     Status free_behind_end(u64 size);
     Result<bool> zero_behind(u64 end, u64 to);
+    void tell_unfinished(Error error) const;
 
     void forget(FileBlock from);
     void write_back(const LockedRange& range, FileBlock at);

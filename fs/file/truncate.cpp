@@ -82,17 +82,22 @@ Status File::shrink(u64 to, const tarn_times& times)
     TRY(sync(first, kLastFileBlock));
     forget(first);
     const bool all_freed = TRY(shrink_record(to, times));
-    // The size has changed: what is left undone is behind the end, where it does not show.
+    // The size has changed, so the call succeeds: what is left undone is behind the end, where it does not
+    // show.
     if (!all_freed) {
         object_.end_is_clean.store_release(0);
-        Status finished = finish_shrinking(first);
-        if (!finished)
-            tarn_log(TARN_LOG_WARNING, "inode %llu: blocks behind its end are not free yet: %s", inode_.number.value,
-                     describe(finished.error()));
+        tell_unfinished(finish_shrinking(first).error());
     }
     // No fence: whoever looks at these bytes now has the block mapped, and nobody believes them after a crash.
-    TRY(zero_behind(to, to + kBlockSize));
+    tell_unfinished(zero_behind(to, to + kBlockSize).error());
     return Ok{};
+}
+
+void File::tell_unfinished(Error error) const
+{
+    if (error != Error::kNone)
+        tarn_log_device(&media_.device(), TARN_LOG_WARNING, "inode %llu: not cleared behind its end yet: %s",
+                        static_cast<unsigned long long>(inode_.number.value), describe(error));
 }
 
 // The transaction that changes the size. False: there is more to free, and the inode is an orphan.

@@ -198,3 +198,24 @@ TEST_F(FileTruncate, NoMemoryLeavesAFileThatIsWhole)
     ASSERT_EQ(file->truncate(60000), 0);
     EXPECT_EQ(file->contents(), text.substr(0, 20000) + zeroes(40000));
 }
+
+// The size is committed before the rest of its block is zeroed: a failure of that is no failure of the
+// truncation, or the caller would go on with the old size.
+TEST_F(FileTruncate, DamageFoundBehindTheNewEndDoesNotUndoTheSize)
+{
+    file->write(0, pattern(3 * 4096));
+    auto* record =
+        reinterpret_cast<tarnfs_inode*>(device.bytes() + InodeObject::of(file->inode()).inode.record.value);
+    device.set_observer({record, [](void* context, const host::Event& event) {
+                             if (event.kind == host::Event::Kind::kFence)  // of the commit
+                                 static_cast<tarnfs_inode*>(context)->root[0] ^= 1;
+                             return 0;
+                         }});
+    LogCapture log;
+    EXPECT_EQ(file->truncate(5000), 0);
+    device.set_observer({});
+    record->root[0] ^= 1;
+    EXPECT_EQ(file->size(), 5000u);
+    EXPECT_TRUE(log.contains("not cleared behind its end"));
+    EXPECT_EQ(file->contents(), pattern(3 * 4096).substr(0, 5000));
+}
