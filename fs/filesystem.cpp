@@ -78,7 +78,8 @@ Status FileSystem::allow_changes(InodeTable::Orphans orphans)
 Status FileSystem::set_access(Access access)
 {
     if (access == Access::kReadOnly) {
-        TRY(settle());
+        if (!volume_.is_shut_down())
+            TRY(settle());
         volume_.set_read_only();
         return Ok{};
     }
@@ -95,6 +96,8 @@ Status FileSystem::set_access(Access access)
 // Every transaction fenced itself and every write(2) its data: what may be under way is another thread's.
 Status FileSystem::sync()
 {
+    if (volume_.is_shut_down())
+        return Error::kShutDown;
     if (is_read_only())
         return Ok{};
     Status fenced = volume_.media().fence();

@@ -35,6 +35,7 @@ class FileSystem {
     bool is_read_only() const { return !volume_.may_change().is_ok(); }
 
     // Everything committed is durable; with settle also in place, so that nothing needs replay. May sleep.
+    // Errors: kShutDown, kDeviceFlush.
     Status sync();
     Status settle();
 

@@ -59,7 +59,7 @@ class File {
     // truncate.cpp. Errors: kBusy (shrinking: a page is pinned, nothing changed), kNoSpace, kNoMemory, kReadOnly ...
     Status resize(u64 size, const tarn_times& times);
 
-    // sync.cpp. Errors: kDeviceFlush.
+    // sync.cpp. Errors: kDeviceFlush, kShutDown.
     Status sync(FileBlock from, FileBlock last);
     bool trim();
     Status evict(Evict how);

@@ -9,6 +9,8 @@
 //
 // A second caller that finds nothing dirty may return at once: DIRTY goes only behind the fence. So nothing
 // forgets a dirty entry of a block that the file keeps if the power goes now: truncation writes back first.
+// After a shutdown nobody is told that anything is durable: what was dirty then may have been forgotten with
+// its inode.
 #include "fs/file/file.hpp"
 
 namespace tarn {
@@ -16,6 +18,8 @@ namespace tarn {
 Status File::sync(FileBlock from, FileBlock last)
 {
     using Tag = DirtyTracker::Tag;
+    if (volume_.is_shut_down())
+        return Error::kShutDown;
     if (!tracker_.has_dirty() || last < from)
         return Ok{};
     MutexGuard guard(tracker_.write_back_lock());

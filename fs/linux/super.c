@@ -44,8 +44,11 @@ void tarn_leave(int entered)
 int tarn_check(struct super_block *sb, int error)
 {
 	if (unlikely(error == -EUCLEAN || error == -EIO || error == -EROFS) && !sb_rdonly(sb) &&
-	    tarn_fs_is_read_only(tarn_fs(sb)))
+	    tarn_fs_is_read_only(tarn_fs(sb))) {
 		sb->s_flags |= SB_RDONLY; /* the core has said why */
+		/* From now on the VFS's syncfs() visits no inode, so what is dirty in mappings stays so. */
+		errseq_set(&sb->s_wb_err, error);
+	}
 	return error;
 }
 

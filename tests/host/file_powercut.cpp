@@ -268,3 +268,23 @@ TEST_F(FilePowerCut, AnFsyncDuringATruncationPromisesOldOrNew)
     for (const auto& image : watch.promised)
         EXPECT_TRUE(either(contents_of_image(image), stored, before.substr(0, 4096)));
 }
+
+// What was dirty when a fence failed may have been forgotten with its inode.
+TEST_F(FilePowerCut, NothingIsPromisedAfterAShutdown)
+{
+    file->write(0, pattern(4096));
+    {
+        FakeMapping mapping(mm, *file);
+        ASSERT_EQ(mapping.store(100, "lost", 4), 0);
+    }
+    LogCapture log;
+    device.fail_fences_from(1);
+    EXPECT_ANY_THROW(fs->create(mm, "another"));
+    device.fail_fences_from(0);
+    file.reset();
+    file = fs->open(mm, "file");
+    EXPECT_EQ(file->sync(), -EIO);
+    EXPECT_EQ(tarn_fs_sync(fs->fs()), -EIO);
+    EXPECT_EQ(tarn_fs_settle(fs->fs()), -EIO);
+    EXPECT_EQ(tarn_fs_set_access(fs->fs(), TARN_READ_ONLY), 0);
+}
