@@ -36,10 +36,11 @@ enum class Rank : u8 {
     kInodeGroup = 3,  // InodeTable: which inode numbers are free
     kRetire = 4,      // Journals: one retirement at a time
     kJournal = 5,     // one journal; never two at a time
-    kGroup = 6,       // Space: one block group's bitmap (spin)
-    kPending = 7,     // Space: freed metadata that waits for the floor (spin)
-    kTracker = 8,     // DirtyTracker: the radix tree's shape and tags (spin)
-    kLeaf = 9,        // anything that takes nothing further (spin)
+    kFlush = 6,       // Media: one flush of the device at a time
+    kGroup = 7,       // Space: one block group's bitmap (spin)
+    kPending = 8,     // Space: freed metadata that waits for the floor (spin)
+    kTracker = 9,     // DirtyTracker: the radix tree's shape and tags (spin)
+    kLeaf = 10,       // anything that takes nothing further (spin)
 };
 
 class TARN_CAPABILITY("mutex") Mutex {

@@ -16,6 +16,14 @@ void Media::write_back(const void* target, usize length)
 
 Status Media::fence()
 {
+    if (is_sync())
+        return fence_once();
+    MutexGuard guard(flush_lock_);
+    return fence_once();
+}
+
+Status Media::fence_once()
+{
     if (failed_.load_acquire())
         return Error::kDeviceFlush;
     counters_.fences.fetch_add(1);

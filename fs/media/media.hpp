@@ -5,6 +5,7 @@
 // a fence) or store-then-write_back. fence() is what makes stores durable, on both device classes; it can fail.
 #pragma once
 #include "cxxrt/atomic.hpp"
+#include "cxxrt/lock.hpp"
 #include "cxxrt/result.hpp"
 #include "cxxrt/span.hpp"
 
@@ -35,7 +36,7 @@ class Media {
     };
 
     // `device` is copied; the mapping must outlive the Media.
-    explicit Media(const tarn_device& device) : device_(device) {}
+    explicit Media(const tarn_device& device) : device_(device), flush_lock_(Rank::kFlush, "tarnfs_flush") {}
     Media(const Media&) = delete;
     Media& operator=(const Media&) = delete;
 
@@ -72,20 +73,25 @@ class Media {
     // For a store made by somebody else (a user copy with non-temporal stores): counts it.
     void account(usize length) { counters_.bytes.fetch_add(length); }
 
-    // Makes everything this thread wrote back or stored non-temporally durable. On a Flush device it may sleep.
-    // After an error nothing since the last good fence is known durable, what other threads stored included: a device
-    // that failed to flush once may have dropped it, and a later flush that succeeds says nothing about it. So every
-    // further fence fails as well, no record becomes durable any more, and the next mount recovers.
+    // Makes everything this thread wrote back or stored non-temporally durable. On a Flush device it may
+    // sleep. After an error nothing since the last good fence is known durable, what other threads stored
+    // included: a device that failed to flush once may have dropped it, and a later flush that succeeds says
+    // nothing about it. So every further fence fails as well, no record becomes durable any more, and the
+    // next mount recovers. For the same reason a Flush device is flushed by one thread at a time: what two
+    // flushes cover at once, one of them may lose while the other reports success, and that one must not
+    // return before the failure is known.
     Status fence();
 
     const Counters& counters() const { return counters_; }
     const tarn_device& device() const { return device_; }
 
   private:
+    Status fence_once();
     byte* base() const { return reinterpret_cast<byte*>(device_.base); }
 
     tarn_device device_;
     Counters counters_;
+    Mutex flush_lock_;
     Atomic<u32> failed_{0};  // a fence has
 };
 

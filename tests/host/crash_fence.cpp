@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 // A fence that fails: whoever met it, and whatever the device says later, nothing more becomes durable.
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include "tests/host/namespace_fixture.hpp"
 #include "tests/host/support/durable.hpp"
 
@@ -77,6 +81,49 @@ TEST(CrashFence, AFailedRetirementIsNotRepeated)
         volume.abandon();
         volume.open();
     }
+}
+
+namespace {
+
+// A device with two flushes under way: the first fails, the second does not know and reports success
+// afterwards.
+struct TwoFlushes {
+    std::atomic<int> begun{0};
+    std::atomic<bool> first_is_over{false};
+
+    template <class Condition>
+    static void wait(Condition condition)
+    {
+        for (int i = 0; i < 200 && !condition(); i++)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    static int on_event(void* context, const host::Event& event)
+    {
+        auto& self = *static_cast<TwoFlushes*>(context);
+        if (event.kind != host::Event::Kind::kFence)
+            return 0;
+        const bool is_first = self.begun.fetch_add(1) == 0;
+        wait([&] { return is_first ? self.begun == 2 : self.first_is_over.load(); });
+        return is_first ? -5 : 0;
+    }
+};
+
+}  // namespace
+
+// What both cover may be what the first has lost.
+TEST(CrashFence, AFlushBesideOneThatFailsIsNotBelieved)
+{
+    TestDevice device(kTestBlocks, TARN_DEVICE_FLUSH);
+    TwoFlushes flushes;
+    device.set_observer({&flushes, TwoFlushes::on_event});
+    Media media(device.device());
+    std::thread first([&] {
+        EXPECT_EQ(media.fence().error(), Error::kDeviceFlush);
+        flushes.first_is_over = true;
+    });
+    TwoFlushes::wait([&] { return flushes.begun == 1; });
+    EXPECT_EQ(media.fence().error(), Error::kDeviceFlush);
+    first.join();
 }
 
 }  // namespace tarn::test
