@@ -49,7 +49,8 @@ class Journals {
     // Replays what the floor does not cover and makes it durable. Idempotent; a crash inside is harmless. Returns the
     // number of records replayed. Errors: kReadOnly (something to replay, device read-only), kBadRecord, kDeviceFlush.
     Result<u64> recover();
-    // Starts new laps behind recovery, so that nothing old can be taken for new. Writes all slots, fences.
+    // Starts new laps behind recovery, so that nothing old can be taken for new. Writes all slots; two
+    // fences. Error: kDeviceFlush.
     Status restart();
 
     // Writes the record of `transaction`, fences, applies it. May sleep. Returns its sequence number.
@@ -72,6 +73,7 @@ class Journals {
     Result<Sequence> append(Journal& journal, u32 bytes);
     Result<Mark> write_back_records(Journal& journal, Sequence floor);
     void write_slot(Journal& journal, Sequence floor, u64 tail, u32 lap);
+    void repeat_slot(Journal& journal);
     Status read_slots(Journal& journal, Sequence& floor);
 
     Media& media_;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 // Recovery: replaying what the floor does not cover.
 //
-// The records of all journals at or above the highest durable floor are applied in sequence order, by merging the
-// journals; each was durable before any later transaction could depend on it, so a missing number belongs to an
-// operation nobody was told about. Cost: the journals' contents, whatever the size of the device.
+// The records of all journals at or above the highest durable floor are applied in sequence order, by merging
+// the journals; each was durable before any later transaction could depend on it, so a missing number belongs
+// to an operation nobody was told about. Cost: the journals' contents, whatever the size of the device.
 //
-// Crash argument: applying is idempotent, and no slot changes before the fence behind the last apply. A crash inside
-// recovery repeats it from the same slots. Counters of bitmaps are derived: the ones touched are recounted at the end.
+// Crash argument: applying is idempotent, and no slot changes before the fence behind the last apply. A crash
+// inside recovery repeats it from the same slots; restart() makes these durable before it overwrites the
+// older ones. Counters of bitmaps are derived: the ones touched are recounted at the end.
 #include <cstring>
 
 #include "fs/txn/journal.hpp"
@@ -53,6 +54,18 @@ Status Journals::read_slots(Journal& journal, Sequence& floor)
     tarn_log_device(&media_.device(), TARN_LOG_ERROR, "block %llu: journal %u has no good slot",
              static_cast<unsigned long long>(journal.header.value), journal.index);
     return Error::kBadJournal;
+}
+
+// Stores the newest slot once more, as it is. The other one may be overwritten only when this one is durable,
+// and that a slot was read does not say so: the fence behind it may have failed, in a mount that has ended
+// since or in an earlier try.
+void Journals::repeat_slot(Journal& journal)
+{
+    byte* newest = media_.writable(journal.header) +
+                   journal.slot_update % TARNFS_JOURNAL_SLOTS * sizeof(tarnfs_journal_slot);
+    tarnfs_journal_slot slot;
+    memcpy(&slot, newest, sizeof(slot));
+    media_.copy(newest, &slot, sizeof(slot));
 }
 
 // Visits every record at or above `floor` of all journals in sequence order. Visit returns a Status.
@@ -119,6 +132,9 @@ Result<u64> Journals::recover()
 
 Status Journals::restart()
 {
+    for (Journal& journal : journals_)
+        repeat_slot(journal);
+    TRY(media_.fence());
     for (Journal& journal : journals_) {
         MutexGuard guard(journal.lock);
         // Two on: a torn record of the next lap may lie at the start of the ring.

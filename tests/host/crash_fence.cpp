@@ -2,6 +2,7 @@
 // A fence that fails: whoever met it, and whatever the device says later, nothing more becomes durable.
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 #include "tests/host/namespace_fixture.hpp"
@@ -81,6 +82,74 @@ TEST(CrashFence, AFailedRetirementIsNotRepeated)
         volume.abandon();
         volume.open();
     }
+}
+
+namespace {
+
+// What a device holds, durable or not, when a fence is asked for.
+struct AtFence {
+    TestDevice& device;
+    u64 nth;  // 1 is the next
+    std::vector<std::byte> image;
+
+    static int on_event(void* context, const host::Event& event)
+    {
+        auto& self = *static_cast<AtFence*>(context);
+        if (event.kind == host::Event::Kind::kFence && --self.nth == 0)
+            self.image = self.device.image();
+        return 0;
+    }
+};
+
+}  // namespace
+
+// A journal's newest slot was read, but the fence behind it had failed: the power goes before the next one.
+// Whatever is torn then, one slot of each journal is good.
+TEST(CrashFence, TheMountAfterAFailedOneKeepsAGoodSlot)
+{
+    for (u64 failing = 1; failing <= 2; failing++)
+        for (u64 nth = 1; nth <= 2; nth++) {
+            LogCapture log;
+            TestVolume volume;
+            const Layout layout = volume.layout();
+            ASSERT_TRUE(volume.close());
+            const auto before = volume.device().image();
+            volume.device().fail_fences_from(failing);
+            EXPECT_ANY_THROW(volume.open());
+            TestDevice device(before);
+            DurableImage durable(device);  // nothing of what has been stored since
+            device.restore(volume.device().image());
+            durable.remember_before_fence(nth);
+            AtFence stored{device, nth, {}};
+            device.set_observer({&stored, AtFence::on_event});
+            ASSERT_TRUE(Volume(device.device(), layout).open(Volume::Access::kReadWrite).is_ok());
+            std::vector<std::byte> cut = durable.remembered();
+            ASSERT_EQ(cut.size(), before.size());
+            ASSERT_EQ(stored.image.size(), before.size());
+            for (u64 at = layout.journal_start.value * kBlockSize;
+                 at < layout.bitmap_start.value * kBlockSize; at += 2 * kWordSize)
+                std::memcpy(cut.data() + at, stored.image.data() + at, kWordSize);
+            EXPECT_NO_THROW(TestVolume{cut})
+                << "fence " << failing << " failed, cut at the next mount's fence " << nth;
+        }
+}
+
+TEST(CrashFence, AFailedStartOfChangesIsNotRepeated)
+{
+    TestVolume volume;
+    ASSERT_TRUE(volume.close());
+    for (u64 nth = 1; nth <= 2; nth++) {
+        LogCapture log;
+        volume.open(Volume::Access::kReadOnly);
+        volume.device().fail_fences_from(nth);
+        EXPECT_EQ(volume->set_read_write().error(), Error::kDeviceFlush);
+        volume.device().fail_fences_from(0);
+        const auto before = volume.device().image();
+        EXPECT_FALSE(volume->set_read_write().is_ok());
+        EXPECT_EQ(volume.device().image(), before);
+        volume.abandon();
+    }
+    volume.open();
 }
 
 namespace {
