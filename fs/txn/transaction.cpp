@@ -252,6 +252,8 @@ Status Transaction::commit()
         owned_.clear();
         volume_.shut_down(sequence.error());
     }
+    if (is_corruption(sequence.error()))
+        return volume_.corrupt(sequence.error(), volume_.layout().journal_start, "journal");
     return sequence.error();
 }
 

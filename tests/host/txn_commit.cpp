@@ -307,6 +307,24 @@ TEST(TxnCommit, AFailedFlushShutsTheVolumeDown)
     EXPECT_TRUE(log.contains("shut down"));
 }
 
+TEST(TxnCommit, ADamagedRecordThatIsInTheWayStopsChanges)
+{
+    FormatOptions options = test_format_options();
+    options.journals = 1;
+    TestVolume volume(kTestBlocks, options);
+    const DeviceBlock block = make_block(volume.volume());
+    volume.device().at<tarnfs_record>(volume.layout().journal(0).value + 1).magic ^= 1;
+    LogCapture log;
+    Error error = Error::kNone;
+    const u64 ring = (volume.layout().journal_blocks - 1) * kBlockSize;
+    for (u64 i = 1; i <= ring / 64 && error == Error::kNone; i++)
+        error = commit_word(volume.volume(), block, 1, i).error();
+    EXPECT_EQ(error, Error::kBadJournal);
+    EXPECT_TRUE(volume->is_read_only());
+    EXPECT_TRUE(log.contains("now read-only"));
+    volume.abandon();
+}
+
 TEST(TxnRecovery, ReplayIsIdempotent)
 {
     TestVolume volume;
