@@ -6,8 +6,8 @@
 // the same UUID (mkfs -U) must not be found by a scan.
 //
 // Crash argument: the superblocks of whatever was there are destroyed first and that is made durable; the new
-// ones are written after a fence that covers everything else. A crash in between leaves a device that holds
-// no file system.
+// ones are written after a fence that covers everything else. A crash leaves what was there as it was, or a
+// device that holds no file system, or the new one.
 #include "fs/media/format.hpp"
 
 #include <cstring>
@@ -52,11 +52,11 @@ constexpr u64 kFirstSequence = 1;
 // Large journals are zeroed in steps of this many blocks, with progress in between.
 constexpr u64 kZeroStep = 256;
 
-// Destroys the superblocks of what was there (also one at the device's end, were it larger) and the blocks
-// below the journals. Block 1 is where libnvdimm keeps its info block; tarnfs leaves it alone ever after.
+// Destroys the superblocks of what was there (also one at the device's end, were it larger), and nothing else
+// of it.
 Status wipe(Formatter& f)
 {
-    f.media.zero(f.media.writable(DeviceBlock(0)), f.layout.journal_start.value * kBlockSize);
+    f.media.zero(f.media.writable(DeviceBlock(0)), kBlockSize);
     f.media.zero(f.media.writable(DeviceBlock(f.media.blocks() - 1)), kBlockSize);
     f.media.zero(f.media.writable(f.layout.replica()), kBlockSize);
     return f.media.fence();
@@ -197,6 +197,8 @@ void write_inode_group(Formatter& f)
 Status write_everything(Formatter& f)
 {
     TRY(wipe(f));
+    // Where libnvdimm keeps its info block; tarnfs leaves it alone ever after.
+    f.media.zero(f.media.writable(DeviceBlock(1)), kBlockSize);
     for (u32 journal = 0; journal < f.layout.journals; journal++)
         write_journal(f, journal);
     for (u64 group = 0; group < f.layout.groups; group++)

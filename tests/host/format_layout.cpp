@@ -2,9 +2,14 @@
 // format(): what an empty file system looks like, at every size.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <random>
+#include <vector>
 
 #include "fs/space/bits.hpp"
+#include "tests/host/support/persist_model.hpp"
+#include "tests/host/support/populated.hpp"
 #include "tests/host/support/volume.hpp"
 
 namespace tarn::test {
@@ -175,6 +180,53 @@ TEST(Format, AReplicaServesForADamagedSuperblock)
     LogCapture log;
     EXPECT_TRUE(read_layout(media));
     EXPECT_TRUE(log.contains("replica"));
+}
+
+// Whatever of it survives a power cut: what was there, or nothing, or what was to be.
+TEST(Format, APowerCutLeavesAFileSystemWholeOrNone)
+{
+    struct Cuts {
+        PersistModel* model = nullptr;
+        std::mt19937_64 random{1};
+        std::vector<std::vector<std::byte>> images;
+
+        static void take(void* context)
+        {
+            auto& self = *static_cast<Cuts*>(context);
+            self.images.push_back(self.model->least());
+            self.images.push_back(self.without_superblocks());
+            for (int i = 0; i < 4; i++)
+                self.images.push_back(self.model->some(self.random));
+        }
+        // All of what is on its way has arrived, but for the superblocks.
+        std::vector<std::byte> without_superblocks() const
+        {
+            std::vector<std::byte> image = model->most();
+            const std::vector<std::byte>& least = model->least();
+            std::copy_n(least.begin(), kBlockSize, image.begin());
+            std::copy_n(least.end() - kBlockSize, kBlockSize, image.end() - kBlockSize);
+            return image;
+        }
+    } cuts;
+    TestDevice device(kMinBlocks);
+    FormatOptions options = test_format_options();
+    options.journals = 1;
+    format_device(device, options);
+    PersistModel model(device, Cuts::take, &cuts);
+    cuts.model = &model;
+    options.uuid[0]++;
+    format_device(device, options);
+    cuts.images.push_back(model.least());
+    u64 whole = 0;
+    for (const auto& image : cuts.images) {
+        LogCapture log;
+        TestDevice left(image);
+        if (!read_layout(Media(left.device())))
+            continue;
+        whole++;
+        EXPECT_EQ(check_device(left).text(), "");
+    }
+    EXPECT_GE(whole, 3u);
 }
 
 }  // namespace tarn::test
