@@ -117,22 +117,37 @@ static int tarn_inspect_block(struct tarn_pmem *pmem, const struct tarn_pmem_nam
 	}
 }
 
+/*
+ * libnvdimm may fail between disabling the namespace and enabling it again, and does not say so: then what is
+ * left of it is for devres to find. What it allocated for a pfn device that works has to stay.
+ */
+static void tarn_end_inspection(struct tarn_pmem *pmem, void *group, int rc)
+{
+	if (!group)
+		return;
+	if (rc) {
+		devres_release_group(pmem->dev, group);
+		return;
+	}
+	devm_namespace_disable(pmem->dev, pmem->ndns);
+	devres_remove_group(pmem->dev, group);
+}
+
 static int tarn_inspect(struct tarn_pmem *pmem, const struct tarn_pmem_namespace *ns,
 			struct tarn_pmem_judgement *judgement)
 {
 	void *block = kmalloc(TARN_PMEM_INFO_BLOCK_BYTES, GFP_KERNEL);
-	int rc;
+	void *group = devres_open_group(pmem->dev, NULL, GFP_KERNEL);
+	int rc = -ENOMEM;
 
-	if (!block)
-		return -ENOMEM;
-	rc = devm_namespace_enable(pmem->dev, pmem->ndns, ALIGN(TARN_PMEM_INFO_RESERVE, PAGE_SIZE));
-	if (rc == -EBUSY) {
+	if (block && group)
+		rc = devm_namespace_enable(pmem->dev, pmem->ndns, ALIGN(TARN_PMEM_INFO_RESERVE, PAGE_SIZE));
+	if (rc == -EBUSY)
 		dev_err(pmem->dev, "refused: the memory is in use; is a file system from before an unbind "
 				   "still mounted?\n");
-	} else if (!rc) {
+	if (!rc)
 		rc = tarn_inspect_block(pmem, ns, block, judgement);
-		devm_namespace_disable(pmem->dev, pmem->ndns);
-	}
+	tarn_end_inspection(pmem, group, rc);
 	kfree(block);
 	return rc;
 }
