@@ -2,6 +2,8 @@
 // BlockMap: see block_map.hpp.
 #include "fs/file/block_map.hpp"
 
+#include "fs/dax/tracker.hpp"
+
 namespace tarn {
 
 namespace {
@@ -67,18 +69,49 @@ Status BlockMap::count_blocks(Transaction& txn, u64 added, u64 removed)
 Status BlockMap::publish(Transaction& txn, FileBlock at, Initialised<Durable>&& token)
 {
     Initialised<Durable> owned = std::move(token);
-    const Extent fresh{at, owned.run().count, owned.run().start};
-    if (at.value >= kMaxFileBlocks || fresh.count > kMaxFileBlocks - at.value)
+    TRY(add_fresh(txn, Extent{at, owned.run().count, owned.run().start}));
+    return txn.own(std::move(owned));
+}
+
+Status BlockMap::allocate(Transaction& txn, FileBlock at, Reserved&& reserved)
+{
+    Reserved owned = std::move(reserved);
+    TRY(add_fresh(txn, Extent{at, owned.run().count, owned.run().start, true}));
+    return txn.own_unwritten(std::move(owned));
+}
+
+Status BlockMap::add_fresh(Transaction& txn, const Extent& fresh)
+{
+    if (fresh.first.value >= kMaxFileBlocks || fresh.count > kMaxFileBlocks - fresh.first.value)
         return Error::kTooLarge;
     TARN_BUG_ON(fresh.count > TARNFS_EXTENT_MAX_LENGTH);
     TRY(add(txn, fresh));
-    TRY(count_blocks(txn, fresh.count, 0));
-    return txn.own(std::move(owned));
+    return count_blocks(txn, fresh.count, 0);
+}
+
+Result<Unwritten> BlockMap::unwritten(const LockedRange& locked, FileBlock at, u64 max) const
+{
+    const Mapping found = TRY(lookup(nullptr, at, max));
+    TARN_BUG_ON(at < locked.first() || found.end() > locked.end());
+    if (found.state != Mapping::State::kUnwritten)
+        return Error::kBadExtent;
+    return Unwritten(Run{found.device, found.count});
+}
+
+Status BlockMap::publish(Transaction& txn, FileBlock at, Converted<Durable>&& token)
+{
+    const Run run = token.spend();
+    const std::optional<Extent> extent = TRY(below(&txn, at));
+    const FileBlock to = at + run.count;
+    if (!extent || !extent->unwritten || extent->end() < to || extent->device + (at - extent->first) != run.start)
+        return volume_.corrupt(Error::kBadExtent, block_of(tree_.root().record), "converted run that is not there");
+    TRY(carve(txn, *extent, at, to));
+    return add(txn, Extent{at, run.count, run.start}, Use::kReserve);
 }
 
 // Puts an extent into a hole, joined with its neighbours where it continues them. In the usual case, an
 // append, one look-up tells all: what begins at or below the new extent's end is the extent before it.
-Status BlockMap::add(Transaction& txn, const Extent& fresh)
+Status BlockMap::add(Transaction& txn, const Extent& fresh, Use use)
 {
     Extent whole = fresh;
     std::optional<Extent> before = TRY(below(&txn, fresh.end()));
@@ -93,13 +126,13 @@ Status BlockMap::add(Transaction& txn, const Extent& fresh)
     if (before && before->end() > fresh.first)
         return volume_.corrupt(Error::kBadExtent, block_of(tree_.root().record), "hole that is mapped");
     if (!before || !continues(*before, whole))
-        return tree_.insert(txn, whole.first.value, ExtentValue(whole).bytes());
+        return tree_.insert(txn, whole.first.value, ExtentValue(whole).bytes(), use);
     before->count += whole.count;
     return tree_.replace(txn, before->first.value, ExtentValue(*before).bytes());
 }
 
-// Removes [from, to) of an extent; the range lies in it.
-Status BlockMap::cut(Transaction& txn, const Extent& extent, FileBlock from, FileBlock to, Freed what)
+// Takes [from, to) out of an extent that it lies in; what becomes of its blocks is the caller's business.
+Status BlockMap::carve(Transaction& txn, const Extent& extent, FileBlock from, FileBlock to)
 {
     const Extent head{extent.first, from - extent.first, extent.device, extent.unwritten};
     const Extent tail{to, extent.end() - to, extent.device + (to - extent.first), extent.unwritten};
@@ -109,11 +142,12 @@ Status BlockMap::cut(Transaction& txn, const Extent& extent, FileBlock from, Fil
         TRY(tree_.erase(txn, extent.first.value));
     if (tail.count)
         TRY(tree_.insert(txn, tail.first.value, ExtentValue(tail).bytes(), Use::kReserve));
-    TRY(count_blocks(txn, 0, to - from));
-    return txn.free(Run{extent.device + head.count, to - from}, what);
+    return Ok{};
 }
 
-Status BlockMap::unmap(Transaction& txn, FileBlock from, u64 count, u64* done, Freed what)
+// Calls change(extent, from, to) for each extent that has a part [from, to) in the range, until the transaction is large.
+template <class Change>
+Status BlockMap::each_extent(Transaction& txn, FileBlock from, u64 count, u64* done, Change change)
 {
     *done = 0;
     if (from.value >= kMaxFileBlocks)
@@ -124,13 +158,11 @@ Status BlockMap::unmap(Transaction& txn, FileBlock from, u64 count, u64* done, F
         std::optional<Extent> extent = TRY(below(&txn, at));
         if (!extent || extent->end() <= at)
             extent = TRY(above(&txn, at));
-        if (!extent || extent->first >= end) {
-            *done = count;
-            return Ok{};
-        }
+        if (!extent || extent->first >= end)
+            break;
         at = max(at, extent->first);
         const FileBlock to = min(end, extent->end());
-        TRY(cut(txn, *extent, at, to, what));
+        TRY(change(*extent, at, to));
         at = to;
         *done = at - from;
         if (txn.weight() > Transaction::kStepWeight)
@@ -138,6 +170,25 @@ Status BlockMap::unmap(Transaction& txn, FileBlock from, u64 count, u64* done, F
     }
     *done = count;
     return Ok{};
+}
+
+Status BlockMap::unmap(Transaction& txn, FileBlock from, u64 count, u64* done, Freed what)
+{
+    return each_extent(txn, from, count, done, [&](const Extent& extent, FileBlock at, FileBlock to) -> Status {
+        TRY(carve(txn, extent, at, to));
+        TRY(count_blocks(txn, 0, to - at));
+        return txn.free(Run{extent.device + (at - extent.first), to - at}, what);
+    });
+}
+
+Status BlockMap::unwrite(Transaction& txn, FileBlock from, u64 count, u64* done)
+{
+    return each_extent(txn, from, count, done, [&](const Extent& extent, FileBlock at, FileBlock to) -> Status {
+        if (extent.unwritten)
+            return Ok{};
+        TRY(carve(txn, extent, at, to));
+        return add(txn, Extent{at, to - at, extent.device + (at - extent.first), true}, Use::kReserve);
+    });
 }
 
 Result<std::optional<FileBlock>> BlockMap::last(const Transaction* txn) const

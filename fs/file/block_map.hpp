@@ -3,8 +3,9 @@
 //
 // Invariants: extents do not overlap and none is empty; extents that continue one another in the file and on
 // the device and have one state are one extent (up to TARNFS_EXTENT_MAX_LENGTH); every extent lies in the
-// data area. A file block gets a device block only through publish(), whose argument is the evidence that the
-// contents are durable (fs/media/tokens.hpp). The map keeps tarnfs_inode.blocks; size and times are the
+// data area. A file block gets contents only through publish(), whose argument is the evidence that they are
+// durable (fs/media/tokens.hpp); before that it is a hole, or unwritten: it has a device block whose contents
+// nobody is shown. The map keeps tarnfs_inode.blocks; size and times are the
 // caller's.
 //
 // Locks: the owner's Inode::lock, shared to look, exclusive from the first change until commit() has
@@ -12,13 +13,16 @@
 //
 // Crash argument: contents were durable before the transaction began (the token says so); the extent, the
 // bitmap bits and the block count are in its one record. A freed data run is handed out again only behind the
-// durable record that freed it (Freed::kData), so nobody else's bytes show through this map.
+// durable record that freed it (Freed::kData), so nobody else's bytes show through this map. An unwritten run
+// becomes written in the record that follows the fence of its contents; until then it reads as zeroes.
 #pragma once
 #include <optional>
 
 #include "fs/tree/tree.hpp"
 
 namespace tarn {
+
+class LockedRange;
 
 struct Mapping {
     enum class State : u8 { kHole, kWritten, kUnwritten };
@@ -29,6 +33,8 @@ struct Mapping {
     State state = State::kHole;
 
     bool is_hole() const { return state == State::kHole; }
+    bool is_written() const { return state == State::kWritten; }
+    FileBlock end() const { return first + count; }
 };
 
 class BlockMap {
@@ -45,6 +51,19 @@ class BlockMap {
     // free space and the caller drops the transaction.
     Status publish(Transaction& txn, FileBlock at, Initialised<Durable>&& token);
 
+    // Puts an unwritten run at `at`, which must be a hole. Otherwise as publish().
+    Status allocate(Transaction& txn, FileBlock at, Reserved&& reserved);
+
+    // The unwritten run at `at`, at most `max` blocks, for one who makes it written: nobody maps it as long as
+    // `locked`, which holds it, does. Errors: kBadExtent: it is not unwritten; those of lookup.
+    Result<Unwritten> unwritten(const LockedRange& locked, FileBlock at, u64 max) const;
+    // Makes the run at `at`, which the token was made for, written. Takes tree nodes from the reserve, so that it
+    // works on a full device (A4). May sleep. Errors: kNoSpace (the reserve is used up), kBadExtent (another run is
+    // there), kNoMemory, kBadNode: the caller drops the transaction.
+    Status publish(Transaction& txn, FileBlock at, Converted<Durable>&& token);
+    // Makes what is written in [from, from + count) unwritten; blocks, steps and errors as unmap().
+    Status unwrite(Transaction& txn, FileBlock from, u64 count, u64* done);
+
     // Removes what maps [from, from + count) and frees its blocks, in ascending order; stops early when the
     // transaction grows large. `*done` is how many blocks of the range have been dealt with, >= 1 on success
     // with count >= 1: the caller goes on behind them with a new transaction. May sleep. Errors: kNoSpace (a
@@ -58,8 +77,11 @@ class BlockMap {
   private:
     Result<std::optional<Extent>> below(const Transaction* txn, FileBlock at) const;
     Result<std::optional<Extent>> above(const Transaction* txn, FileBlock at) const;
-    Status add(Transaction& txn, const Extent& extent);
-    Status cut(Transaction& txn, const Extent& extent, FileBlock from, FileBlock to, Freed what);
+    Status add(Transaction& txn, const Extent& extent, Use use = Use::kOrdinary);
+    Status add_fresh(Transaction& txn, const Extent& extent);
+    Status carve(Transaction& txn, const Extent& extent, FileBlock from, FileBlock to);
+    template <class Change>
+    Status each_extent(Transaction& txn, FileBlock from, u64 count, u64* done, Change change);
     Status count_blocks(Transaction& txn, u64 added, u64 removed);
 
     Volume& volume_;

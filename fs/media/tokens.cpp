@@ -11,6 +11,13 @@ Initialised<InFlight> Reserved::zero(Media& media) &&
     return Initialised<InFlight>(spend(), run);
 }
 
+Converted<InFlight> Unwritten::zero(Media& media) &&
+{
+    const Run run = spend();
+    media.zero(media.writable(run.start), run.count * kBlockSize);
+    return Converted<InFlight>(run);
+}
+
 Status InFlightBatch::fence(Media& media, DurableBatch& durable) &&
 {
     TRY(media.fence());

@@ -4,9 +4,16 @@
 //   Reserved  --zero()/fill()-->  Initialised<InFlight>  --InFlightBatch::fence()-->  Initialised<Durable>
 //   BlockMap::publish(Transaction&, FileBlock, Initialised<Durable>&&)
 //
+//   Unwritten --zero()/fill()-->  Converted<InFlight>    --fence()-->                 Converted<Durable>
+//   BlockMap::publish(Transaction&, FileBlock, Converted<Durable>&&)
+//
 // Only Space makes a Reserved; only zero/fill turn one into Initialised<InFlight>; only a fence that succeeded makes
 // that Durable; only Durable is accepted where a file's block map gains a block. Tokens are move-only; one that is
 // dropped gives its run back to the free space; a moved-from token traps in debug builds. Nothing re-types a token.
+//
+// An unwritten run belongs to its file already (fallocate), but nobody is shown its contents. Only BlockMap makes an
+// Unwritten, for one who has locked the run's entries so that nothing can map it meanwhile; from there the way is the
+// same. Dropped, the run stays what it was: unwritten.
 //
 // Metadata blocks (tree nodes) take another road: Transaction::init_block consumes a Reserved and logs the whole
 // contents in the same record that links the block, so contents and link become valid together.
@@ -111,6 +118,77 @@ class [[nodiscard]] Initialised : public TokenBase {
     Initialised(Space& space, Run run) : TokenBase(space, run) {}
 };
 
+// What the tokens of a run that its file keeps share.
+class UnwrittenBase {
+  public:
+    UnwrittenBase(const UnwrittenBase&) = delete;
+    UnwrittenBase& operator=(const UnwrittenBase&) = delete;
+
+    Run run() const
+    {
+        TARN_ASSERT(!is_spent());
+        return run_;
+    }
+    bool is_spent() const { return run_.empty(); }
+
+  protected:
+    explicit UnwrittenBase(Run run) : run_(run) {}
+    UnwrittenBase(UnwrittenBase&& other) : run_(other.spend()) {}
+    ~UnwrittenBase() = default;
+    Run spend()
+    {
+        TARN_BUG_ON(run_.empty());
+        return std::exchange(run_, Run{});
+    }
+
+    Run run_;
+};
+
+template <class State>
+class Converted;
+
+// A run that a file has unwritten, while nothing can map it. Valid until the file's Inode::lock is dropped.
+class [[nodiscard]] Unwritten : public UnwrittenBase {
+  public:
+    Unwritten(Unwritten&&) = default;
+
+    // As Reserved's; blocks behind the last one that received data stay unwritten.
+    Converted<InFlight> zero(Media& media) &&;
+    struct Filled;
+    template <class Copy>
+    Filled fill(Media& media, u64 head, u64 length, Copy&& copy) &&;
+
+  private:
+    friend class BlockMap;
+    explicit Unwritten(Run run) : UnwrittenBase(run) {}
+};
+
+// An unwritten run every byte of which has been stored; with Durable also fenced.
+template <class State>
+class [[nodiscard]] Converted : public UnwrittenBase {
+  public:
+    Converted(Converted&&) = default;
+
+    Result<Converted<Durable>> fence(Media& media) &&
+        requires std::is_same_v<State, InFlight>
+    {
+        TRY(media.fence());
+        return Converted<Durable>(this->spend());
+    }
+
+  private:
+    friend class Unwritten;
+    template <class Other>
+    friend class Converted;
+    friend class BlockMap;
+    explicit Converted(Run run) : UnwrittenBase(run) {}
+};
+
+struct Unwritten::Filled {
+    u64 copied;
+    std::optional<Converted<InFlight>> token;
+};
+
 struct Reserved::Filled {
     u64 copied;                                   // bytes copy() delivered
     std::optional<Initialised<InFlight>> token;   // none when copied is 0
@@ -144,29 +222,54 @@ class [[nodiscard]] InFlightBatch {
     Vector<Initialised<InFlight>, 4> tokens_;
 };
 
+// Stores `head` zero bytes, what `copy` provides, and zeroes to the end of the last block that received data. Nothing
+// but what `copy` itself did is stored when no byte was copied.
+struct FilledBytes {
+    u64 copied;
+    u64 blocks;
+};
 template <class Copy>
-Reserved::Filled Reserved::fill(Media& media, u64 head, u64 length, Copy&& copy) &&
+FilledBytes fill_run(Media& media, Run run, u64 head, u64 length, Copy&& copy)
 {
-    const Run run = run_;
     byte* start = media.writable(run.start);
     TARN_BUG_ON(head + length > run.count * kBlockSize);
-    u64 copied = length ? copy(start + head, length) : 0;
+    const u64 copied = length ? copy(start + head, length) : 0;
     TARN_BUG_ON(copied > length);
     media.account(copied);
-    Filled filled{copied, std::nullopt};
     if (copied == 0)
-        return filled;  // this token still owns the run and gives it back when it goes
-    u64 used = head + copied;
-    u64 end = round_up(used, kBlockSize);
+        return {0, 0};
+    const u64 used = head + copied;
+    const u64 end = round_up(used, kBlockSize);
     if (head)
         media.zero(start, head);
     if (end > used)
         media.zero(start + used, end - used);
-    if (end / kBlockSize < run.count) {
-        Reserved rest = split(end / kBlockSize);
+    return {copied, end / kBlockSize};
+}
+
+template <class Copy>
+Reserved::Filled Reserved::fill(Media& media, u64 head, u64 length, Copy&& copy) &&
+{
+    const FilledBytes done = fill_run(media, run_, head, length, copy);
+    Filled filled{done.copied, std::nullopt};
+    if (done.copied == 0)
+        return filled;  // this token still owns the run and gives it back when it goes
+    if (done.blocks < run_.count) {
+        Reserved rest = split(done.blocks);
     }
     Run kept = run_;
     filled.token.emplace(Initialised<InFlight>(spend(), kept));
+    return filled;
+}
+
+template <class Copy>
+Unwritten::Filled Unwritten::fill(Media& media, u64 head, u64 length, Copy&& copy) &&
+{
+    const Run run = spend();
+    const FilledBytes done = fill_run(media, run, head, length, copy);
+    Filled filled{done.copied, std::nullopt};
+    if (done.copied)
+        filled.token.emplace(Converted<InFlight>(Run{run.start, done.blocks}));
     return filled;
 }
 

@@ -129,8 +129,10 @@ Status Space::load()
         free += bitmap.bits - bitmap.set;
     }
     free_.store_relaxed(free);
-    constexpr u64 kLargestReserve = 2048;  // 8 MiB
-    reserve_ = min<u64>(kLargestReserve, layout_.blocks / 128);
+    // A leaf that splits keeps about 112 extents, so a map of n blocks has less than n / 100 nodes, whatever is written in
+    // which order: enough for every pattern of conversions until the bound is met.
+    constexpr u64 kLargestReserve = 8192;  // 32 MiB
+    reserve_ = min<u64>(kLargestReserve, layout_.blocks / 96);
     return Ok{};
 }
 

@@ -142,7 +142,8 @@ Result<Shadow&> Transaction::init_block(Reserved&& reserved)
     return added;
 }
 
-Status Transaction::own(Initialised<Durable>&& token)
+template <class Token>
+Status Transaction::take_over(Token&& token)
 {
     TRY(volume_.may_change());
     TRY(owned_.reserve_one());
@@ -151,6 +152,9 @@ Status Transaction::own(Initialised<Durable>&& token)
     token.spend();
     return owned_.push(run);
 }
+
+Status Transaction::own(Initialised<Durable>&& token) { return take_over(std::move(token)); }
+Status Transaction::own_unwritten(Reserved&& reserved) { return take_over(std::move(reserved)); }
 
 Status Transaction::free(Run run, Freed what)
 {

@@ -74,6 +74,8 @@ class Transaction {
     Result<Shadow&> init_block(Reserved&& reserved);
     // Marks a run in use; the evidence is the token. Called by BlockMap::publish only.
     Status own(Initialised<Durable>&& token);
+    // The same for a run whose contents nobody will be shown. Called by BlockMap::allocate only.
+    Status own_unwritten(Reserved&& reserved);
     // Marks a run free; usable again after the commit (data) or when the floor has passed it (metadata).
     Status free(Run run, Freed what);
 
@@ -105,6 +107,8 @@ class Transaction {
 
     Shadow* find(MediaAddress address) const;
     Result<Shadow&> shadow(MediaAddress address, u32 size);
+    template <class Token>
+    Status take_over(Token&& token);
     Status log_run(Run run, u8 kind);
     Status log_bits(u8 kind, DeviceBlock bitmap, u32 first, u32 count);
     void seal();
