@@ -67,17 +67,39 @@ int tarn_file_write_end(struct tarn_inode *inode, struct tarn_write *write);
 
 /* The file's size. i_rwsem or invalidate_lock held. */
 unsigned long long tarn_file_size(struct tarn_inode *inode);
-/* lseek: the next byte from `offset` on that is data, or in a hole (the end of the file is one). -ENXIO: none. i_rwsem
- * held (shared will do). */
+/* lseek: the next byte from `offset` on that is data, or in a hole. The end of the file is a hole, and so is what
+ * fallocate has allocated and nobody has written. -ENXIO: none. i_rwsem held (shared will do). */
 enum tarn_seek { TARN_SEEK_DATA = 0, TARN_SEEK_HOLE = 1 };
 long long tarn_file_seek(struct tarn_inode *inode, unsigned long long offset, enum tarn_seek what);
 
 /* ---- truncate --------------------------------------------------------------------------------------------- */
 
-/* Changes the size, durable on return. i_rwsem and invalidate_lock held exclusive; when it shrinks, everything behind
- * the new size has been unmapped. -EBUSY: a page that would go is pinned; nothing has changed: drop invalidate_lock, wait,
+/* Changes the size, durable on return; the same size frees what fallocate has put behind it. i_rwsem and invalidate_lock
+ * held exclusive; when it shrinks, everything behind the new size has been unmapped. -EBUSY: a page that would go is pinned; nothing has changed: drop invalidate_lock, wait,
  * unmap again, try again. */
 int tarn_file_resize(struct tarn_inode *inode, unsigned long long size, const struct tarn_times *times);
+
+/* ---- fallocate -------------------------------------------------------------------------------------------- */
+
+enum tarn_fallocate_kind {
+	TARN_FALLOCATE_KEEP = 0,  /* contents stay */
+	TARN_FALLOCATE_PUNCH = 1, /* the range becomes a hole */
+	TARN_FALLOCATE_ZERO = 2,  /* the range becomes zeroes */
+};
+struct tarn_fallocate {
+	unsigned long long offset; /* in: where; offset + length <= TARN_FILE_SIZE_MAX */
+	unsigned long long length;
+	enum tarn_fallocate_kind kind;
+	int keep_size; /* otherwise the size becomes at least offset + length */
+	struct tarn_times times;
+	int has_begun; /* 0 at first; then this and the rest is the core's */
+	unsigned long long clear_from, clear_end, allocate_from;
+};
+/* One step, of one record at most, durable on return. Returns 1 when there is more to do: the caller comes again, or
+ * leaves it at that. In the end, but for TARN_FALLOCATE_PUNCH, all of the range has blocks of its own. i_rwsem held
+ * exclusive; but for TARN_FALLOCATE_KEEP also invalidate_lock, from the first step to the last. -EBUSY: as of
+ * tarn_file_resize, only from the first step. After -ENOSPC what earlier steps have done stays, without the larger size. */
+int tarn_file_fallocate(struct tarn_inode *inode, struct tarn_fallocate *request);
 
 /* ---- sync and evict --------------------------------------------------------------------------------------- */
 

@@ -206,6 +206,7 @@ void show_statistics(Image& image)
     line("inode table", s.table_blocks);
     line("trees", s.node_blocks);
     line("data", s.data_blocks);
+    line("of it unwritten", s.unwritten_blocks);
     line("free", s.free_blocks);
     std::printf("inodes\n");
     std::printf(

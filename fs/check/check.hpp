@@ -29,11 +29,12 @@ struct CheckSummary {
     u64 orphans = 0;  // to be freed or truncated by the next mount: no problem
     u64 entries = 0;
     u64 extents = 0;
-    u64 data_blocks = 0;   // of files and symlinks
-    u64 node_blocks = 0;   // of trees
-    u64 table_blocks = 0;  // of the inode table: bitmaps and inodes
-    u64 free_blocks = 0;   // as the block bitmaps say
-    u64 inode_slots = 0;   // inodes that exist or could without another chunk
+    u64 data_blocks = 0;       // of files and symlinks
+    u64 unwritten_blocks = 0;  // those of them that nobody has written yet
+    u64 node_blocks = 0;       // of trees
+    u64 table_blocks = 0;      // of the inode table: bitmaps and inodes
+    u64 free_blocks = 0;       // as the block bitmaps say
+    u64 inode_slots = 0;       // inodes that exist or could without another chunk
 };
 
 // Checks superblocks, journals, bitmaps, inode table, trees, ownership of blocks, directories, link counts.

@@ -60,6 +60,7 @@ class Checker {
         u64 items = 0;
         u64 data = 0;   // blocks
         FileBlock end;  // behind the last extent
+        FileBlock written_end;  // behind the last one that is not unwritten
         bool damaged = false;
     };
 

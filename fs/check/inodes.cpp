@@ -113,6 +113,10 @@ Status Checker::walk_extent(u64 number, const WalkEvent& event, Walked& walked)
     }
     walked.items++;
     walked.end = max(walked.end, extent.end());
+    if (extent.unwritten)
+        summary_.unwritten_blocks += extent.count;
+    else
+        walked.written_end = max(walked.written_end, extent.end());
     walked.data += extent.count;
     summary_.extents++;
     return own(number, extent.run(), "data").is_ok() ? Status(Ok{}) : Status(Error::kNoMemory);
@@ -142,10 +146,11 @@ void Checker::check_size(u64 number, const tarnfs_inode& record, const Walked& w
     if (type == kTypeRegular) {
         if (record.size > kMostBytes)
             problem("inode %llu: impossible size %llu", number, record.size);
-        // Recovery and whoever extends the file look for such blocks only where the mark says so.
-        else if (!walked.damaged && walked.end > FileBlock(divide_up(record.size, kBlockSize)) &&
+        // Recovery and whoever extends the file look for such blocks only where the mark says so. Unwritten
+        // ones may be there: they show as zeroes when the file grows.
+        else if (!walked.damaged && walked.written_end > FileBlock(divide_up(record.size, kBlockSize)) &&
                  !facts(number)->is(InodeFacts::kOrphan))
-            problem("inode %llu: has blocks behind its end, but is not marked as an orphan", number);
+            problem("inode %llu: has written blocks behind its end, but is not marked as an orphan", number);
         return;
     }
     if (type != kTypeSymlink) {
@@ -157,7 +162,8 @@ void Checker::check_size(u64 number, const tarnfs_inode& record, const Walked& w
     if (record.size == 0 || record.size > most)
         problem("inode %llu: symbolic link with a target of %llu bytes", number, record.size);
     // Freeing an orphan takes its block first and its number after that: a crash may lie between.
-    else if (!is_inline_link(record) && !walked.damaged && (walked.data != 1 || walked.end != FileBlock(1)) &&
+    else if (!is_inline_link(record) && !walked.damaged &&
+             (walked.data != 1 || walked.written_end != FileBlock(1)) &&
              (record.links != 0 || walked.data != 0))
         problem("inode %llu: symbolic link whose target is not in one block", number);
 }

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 // Page faults.
 //
-// Under the entry lock of its block a fault looks the block up, allocates it if a store wants a hole, and installs the
-// PTE. So of two stores into one hole exactly one allocates and zeroes (A3): the other waits for the entry and then finds
-// the block. Inode::lock is taken for each look-up only, and not held when the PTE goes in: what was found stays true
-// because freeing a block takes invalidate_lock exclusive, which the fault holds shared.
+// Under the entry lock of its block a fault looks the block up, makes it written if a store wants a hole or an unwritten
+// block, and installs the PTE. So of two stores into one hole exactly one allocates and zeroes (A3): the other waits for
+// the entry and then finds the block. Inode::lock is taken for each look-up only, and not held when the PTE goes in: a
+// block that was found written stays so because freeing or unwriting it takes invalidate_lock exclusive, which the fault
+// holds shared. A hole may become unwritten in between (fallocate), so it is looked at again under Inode::lock.
 //
-// The zero page: a load from a hole maps it and leaves no entry. The store that fills the hole un-maps it everywhere
-// before it installs its own PTE, under the same entry lock as the installing of it, so no process keeps it.
+// The zero page: a load from a hole or an unwritten block maps it and leaves no entry. The store that makes the block
+// written un-maps it everywhere before it installs its own PTE, under the same entry lock as the installing of it, so no
+// process keeps it. Nothing above the block map ever sees an unwritten block (A2).
 //
-// Crash argument: the fresh block is zeroed and fenced before the transaction that maps it, which is committed before the
-// PTE exists: there is no moment at which a process can store into a block that a crash would take away.
+// Crash argument: the block is zeroed and fenced before the transaction that maps it or says that it is written, which is
+// committed before the PTE exists: there is no moment at which a process can store into a block that a crash would take
+// away.
 #include "fs/file/file.hpp"
 
 namespace tarn {
@@ -23,28 +26,39 @@ Status File::fault(tarn_fault* fault, FileBlock at, FaultKind kind, const Invali
     LockedEntry entry = TRY(tracker_.lock(at, held));
     Mapping mapping = TRY(look_up_below_end(at));
     if (kind == FaultKind::kRead)
-        return mapping.state == Mapping::State::kWritten
-                   ? entry.install_readable(fault, media_.pfn_of(mapping.device))
-                   : entry.install_zero(fault);
-    if (mapping.state == Mapping::State::kUnwritten)
-        return Error::kUnsupported;
-    if (mapping.is_hole()) {
-        mapping.device = TRY(fill_hole(at));
+        return mapping.is_written() ? entry.install_readable(fault, media_.pfn_of(mapping.device))
+                                    : entry.install_zero(fault);
+    if (!mapping.is_written()) {
+        mapping.device = TRY(make_written(entry));
         entry.zap_zero_pages();
     }
     return entry.install_writable(fault, media_.pfn_of(mapping.device));
 }
 
-// Puts a zeroed block where there is a hole: two fences. Its entry is locked, so it is a hole still; publish() checks.
-Result<DeviceBlock> File::fill_hole(FileBlock at)
+// Makes the entry's block a written one, zeroed: two fences.
+Result<DeviceBlock> File::make_written(const LockedEntry& entry)
 {
     ExclusiveGuard guard(inode_.lock);
     BlockMap blocks = map();
-    Reserved reserved = TRY(volume_.reserve(1, place_for(blocks, at)));
-    Initialised<Durable> zeroed = TRY(fence(std::move(reserved).zero(media_)));
-    DeviceBlock device = zeroed.run().start;
+    const FileBlock at = entry.first();
+    const Mapping mapping = TRY(blocks.lookup(nullptr, at, 1));
+    if (mapping.is_written())
+        return mapping.device;
+    if (mapping.is_hole()) {
+        Reserved reserved = TRY(volume_.reserve(1, place_for(blocks, at)));
+        return publish_block(at, std::move(reserved).zero(media_));
+    }
+    Unwritten unwritten = TRY(blocks.unwritten(entry, at, 1));
+    return publish_block(at, std::move(unwritten).zero(media_));
+}
+
+template <class Token>
+Result<DeviceBlock> File::publish_block(FileBlock at, Token&& zeroed)
+{
+    auto durable = TRY(fence(std::move(zeroed)));
+    const DeviceBlock device = durable.run().start;
     Transaction txn(volume_);
-    TRY(blocks.publish(txn, at, std::move(zeroed)));
+    TRY(map().publish(txn, at, std::move(durable)));
     TRY(txn.commit());
     return device;
 }
@@ -103,6 +117,14 @@ Result<Initialised<Durable>> File::fence(Initialised<InFlight>&& token)
         return fenced.error();
     }
     return durable.take(0);
+}
+
+Result<Converted<Durable>> File::fence(Converted<InFlight>&& token)
+{
+    Result<Converted<Durable>> fenced = std::move(token).fence(media_);
+    if (!fenced)
+        volume_.shut_down(fenced.error());
+    return fenced;
 }
 
 }  // namespace tarn

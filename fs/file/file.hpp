@@ -3,22 +3,24 @@
 //
 // Locks. The VFS's are taken by the glue and stand at each function of fs/file_core.h; this class takes entry locks, then
 // Inode::lock, in that order, and never an entry lock under an Inode::lock:
-//  - i_rwsem exclusive keeps the size and the set of mapped blocks from shrinking or growing through write and truncate;
-//    faults may still fill holes below the size.
-//  - invalidate_lock, held by faults (shared) and truncation (exclusive), keeps blocks from being freed between the
-//    moment a fault looks one up and the moment its PTE and its entry exist.
+//  - i_rwsem exclusive keeps the size and the set of mapped blocks from shrinking or growing through write, truncate and
+//    fallocate; faults may still fill holes below the size.
+//  - invalidate_lock, held by faults (shared), truncation and punching (exclusive), keeps blocks from being freed between
+//    the moment a fault looks one up and the moment its PTE and its entry exist.
 //  - the entry lock makes look-up, allocation and PTE one step for a block: two faults cannot both allocate, and a fault
 //    that saw a hole has installed its zero page before the writer that fills the hole un-maps zero pages.
 // Whoever waits for user memory (copy out, fault-in of a write's source) holds i_rwsem only.
 //
 // Crash argument: a block is reachable only through a Durable token (fill.cpp); a larger size is committed only when
 // everything below it is durable, the rest of the old last block zeroed included (truncate.cpp); nothing behind the size
-// is ever believed. Bytes overwritten in place are durable at the next fence of the same thread.
+// is ever believed, and blocks there are unwritten, but for those that an interrupted truncation has yet to free. Bytes
+// overwritten in place are durable at the next fence of the same thread.
 #pragma once
 #include "fs/file/block_map.hpp"
 #include "fs/file/object.hpp"
 #include "fs/filesystem.hpp"
 
+struct tarn_fallocate;
 struct tarn_user;
 struct tarn_write;
 
@@ -59,6 +61,9 @@ class File {
     // truncate.cpp. Errors: kBusy (shrinking: a page is pinned, nothing changed), kNoSpace, kNoMemory, kReadOnly ...
     Status resize(u64 size, const tarn_times& times);
 
+    // fallocate.cpp. One step; true: there is more to do. Errors: kBusy (the first step, as above), kNoSpace ...
+    Result<bool> fallocate(tarn_fallocate& request);
+
     // sync.cpp. Errors: kDeviceFlush, kShutDown.
     Status sync(FileBlock from, FileBlock last);
     bool trim();
@@ -73,8 +78,11 @@ class File {
     // fence() with the volume shut down when it fails.
     Status fence();
     Result<Initialised<Durable>> fence(Initialised<InFlight>&& token);
+    Result<Converted<Durable>> fence(Converted<InFlight>&& token);
 
-    Result<DeviceBlock> fill_hole(FileBlock at);
+    Result<DeviceBlock> make_written(const LockedEntry& entry);
+    template <class Token>
+    Result<DeviceBlock> publish_block(FileBlock at, Token&& zeroed);
 
     struct Piece;
     Result<Piece> piece_at(u64 offset, u64 length);
@@ -82,7 +90,9 @@ class File {
     u64 copy_in(byte* target, u64 length, tarn_user* from);
     Result<u64> overwrite(tarn_write& write, const Mapping& mapping);
     Result<std::optional<u64>> fill(tarn_write& write, FileBlock first, u64 count);
-    Result<u64> fill_locked(tarn_write& write, const Mapping& hole);
+    Result<u64> fill_locked(tarn_write& write, const LockedRange& range, const Mapping& empty);
+    template <class Token>
+    Result<u64> fill_and_publish(tarn_write& write, FileBlock first, Token&& empty);
     Status log_growth(Transaction& txn, u64 size, const tarn_times& times);
 
     Status grow(u64 from, u64 to, const tarn_times& times);
@@ -91,9 +101,16 @@ class File {
     Status finish_shrinking(FileBlock first);
     Status free_behind_end(u64 size);
     Result<bool> zero_behind(u64 end, u64 to);
+    Result<bool> zero_part(u64 from, u64 to);
+    Result<bool> has_blocks_behind(u64 end);
     void tell_unfinished(Error error) const;
 
-    void forget(FileBlock from);
+    Status begin_fallocate(tarn_fallocate& request);
+    Result<bool> begin_clearing(tarn_fallocate& request, u64 size);
+    Status clear_step(tarn_fallocate& request);
+    Result<bool> allocate_step(tarn_fallocate& request);
+
+    void forget(FileBlock from, FileBlock last);
     void write_back(const LockedRange& range, FileBlock at);
 
     InodeObject& object_;

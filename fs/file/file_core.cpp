@@ -62,6 +62,12 @@ int tarn_file_resize(tarn_inode* inode, unsigned long long size, const tarn_time
     return result_of(file(inode).resize(size, *times));
 }
 
+int tarn_file_fallocate(tarn_inode* inode, tarn_fallocate* request)
+{
+    Result<bool> more = file(inode).fallocate(*request);
+    return more ? more.value() : to_errno(more.error());
+}
+
 int tarn_file_sync(tarn_inode* inode, unsigned long long first, unsigned long long last)
 {
     FileBlock end = min(file_block(last), kLastFileBlock);

@@ -31,7 +31,7 @@ struct InodeObject {
 
     Inode inode;
     DirtyTracker tracker;
-    Atomic<u32> end_is_clean{0};  // 1: no block behind the end of the file is mapped (truncate.cpp)
+    Atomic<u32> end_is_clean{0};  // 1: no truncation is left to be finished (truncate.cpp)
 };
 
 static_assert(sizeof(InodeObject) <= TARN_INODE_STORAGE);

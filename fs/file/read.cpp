@@ -31,7 +31,7 @@ Result<File::Piece> File::piece_at(u64 offset, u64 length)
     Mapping mapping = TRY(map().lookup(nullptr, first, blocks));
     u64 skip = offset - byte_offset(first);
     Piece piece{nullptr, min(length, mapping.count * kBlockSize - skip)};
-    if (mapping.state == Mapping::State::kWritten)
+    if (mapping.is_written())
         piece.data = media_.at(mapping.device) + skip;
     return piece;
 }
@@ -63,10 +63,10 @@ Result<u64> File::seek(u64 offset, Seek what)
     FileBlock at = file_block(offset);
     while (byte_offset(at) < end) {
         Mapping mapping = TRY(look_up(at, file_block_up(end) - at));
-        bool is_data = mapping.state == Mapping::State::kWritten;
+        bool is_data = mapping.is_written();
         if (is_data == (what == Seek::kData))
             return max(offset, byte_offset(at));
-        at = mapping.first + mapping.count;
+        at = mapping.end();
     }
     return what == Seek::kHole ? Result<u64>(end) : Error::kBeyondEnd;
 }

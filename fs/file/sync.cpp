@@ -67,14 +67,14 @@ Status File::evict(Evict how)
     Status synced = Ok{};
     if (how == Evict::kKeep && !volume_.is_shut_down())
         synced = sync(FileBlock(0), kLastFileBlock);
-    forget(FileBlock(0));
+    forget(FileBlock(0), kLastFileBlock);
     return synced;
 }
 
-// Removes every entry from `from` on, dirty or not.
-void File::forget(FileBlock from)
+// Removes every entry of [from, last], dirty or not.
+void File::forget(FileBlock from, FileBlock last)
 {
-    tracker_.each(from, kLastFileBlock, [](LockedRange& range) { range.drop(); });
+    tracker_.each(from, last, [](LockedRange& range) { range.drop(); });
 }
 
 }  // namespace tarn

@@ -12,9 +12,10 @@
 // away. The rest of the last block is zeroed only after the size is committed: before, a crash would show
 // zeroes in a file of the old size.
 //
-// Growing (also in write.cpp): bytes behind the old end, in its block, may be anything that was stored
-// through a mapping, and blocks behind it may be left from a truncation that failed. So the blocks are freed
-// and the rest of the last block is zeroed and fenced before the new size is committed.
+// Growing (also in write.cpp and fallocate.cpp): bytes behind the old end, in its block, may be anything that
+// was stored through a mapping, and blocks behind it may be left from a truncation that failed; then the inode
+// is an orphan. So those are freed, and the rest of the last block is zeroed and fenced before the new size is
+// committed. Blocks that fallocate has put behind the end are unwritten, and stay.
 //
 // Crash argument: the size is committed in the transaction that begins the freeing, so a crash leaves either
 // the old file, or the new size with an orphan mark by which the mount frees what is behind it. Nothing
@@ -30,7 +31,16 @@ Status File::resize(u64 size, const tarn_times& times)
     if (size > kMaxFileSize)
         return Error::kTooLarge;
     const u64 now = this->size();
-    return size < now ? shrink(size, times) : grow(now, size, times);
+    if (size > now)
+        return grow(now, size, times);
+    return size < now || TRY(has_blocks_behind(size)) ? shrink(size, times) : Status(Ok{});
+}
+
+Result<bool> File::has_blocks_behind(u64 end)
+{
+    SharedGuard guard(inode_.lock);
+    const std::optional<FileBlock> last = TRY(map().last());
+    return last && *last >= file_block_up(end);
 }
 
 // ---- growing ------------------------------------------------------------------------------------------------
@@ -52,7 +62,10 @@ Status File::free_behind_end(u64 size)
 {
     if (object_.end_is_clean.load_acquire())
         return Ok{};
-    return finish_shrinking(file_block_up(size));
+    if (TRY(inode_.fs.inodes().is_orphan(inode_)))
+        return finish_shrinking(file_block_up(size));
+    object_.end_is_clean.store_release(1);
+    return Ok{};
 }
 
 // Zeroes from the end of the file to `to` or to the end of its block, whichever is first; true if there was something to
@@ -60,15 +73,19 @@ Status File::free_behind_end(u64 size)
 // while the file grows is as good as one that comes after.
 Result<bool> File::zero_behind(u64 end, u64 to)
 {
-    const FileBlock at = file_block(end);
-    const u64 skip = end - byte_offset(at);
-    to = min(to, byte_offset(at) + kBlockSize);
-    if (skip == 0 || to <= end)
+    return zero_part(end, min(to, round_up(end, kBlockSize)));
+}
+
+// Zeroes bytes of one block, if it is written; true if it is.
+Result<bool> File::zero_part(u64 from, u64 to)
+{
+    if (from >= to)
         return false;
-    Mapping mapping = TRY(look_up(at, 1));
-    if (mapping.state != Mapping::State::kWritten)
+    const FileBlock at = file_block(from);
+    const Mapping mapping = TRY(look_up(at, 1));
+    if (!mapping.is_written())
         return false;
-    media_.zero(media_.writable(mapping.device) + skip, to - end);
+    media_.zero(media_.writable(mapping.device) + (from - byte_offset(at)), to - from);
     return true;
 }
 
@@ -80,7 +97,7 @@ Status File::shrink(u64 to, const tarn_times& times)
     if (tracker_.find_pinned(first, kLastFileBlock))
         return Error::kBusy;
     TRY(sync(first, kLastFileBlock));
-    forget(first);
+    forget(first, kLastFileBlock);
     const bool all_freed = TRY(shrink_record(to, times));
     // The size has changed, so the call succeeds: what is left undone is behind the end, where it does not
     // show.

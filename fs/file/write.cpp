@@ -4,9 +4,9 @@
 // A step works on one run of the block map:
 //  - mapped: the bytes are copied over what is there. Nothing can be freed under it (i_rwsem); nobody else's view needs
 //    to change. Atomic per 8-byte word, like a store through a mapping.
-//  - a hole: entry locks of the run, then Inode::lock, then reserve, fill, fence, publish, commit. Faults on these blocks
-//    wait at the entry lock or at Inode::lock, so none sees a block before it is filled; zero pages are un-mapped before
-//    the entries are unlocked, so none keeps showing the hole.
+//  - a hole or an unwritten run: entry locks of the run, then Inode::lock, then reserve (a hole), fill, fence, publish,
+//    commit. Faults on these blocks wait at the entry lock or at Inode::lock, so none sees a block before it is filled;
+//    zero pages are un-mapped before the entries are unlocked, so none keeps showing zeroes.
 // The copy runs with page faults disabled: under these locks a fault on the source could need the very same ones (the
 // source may be a mapping of this file, D2). A copy that ends early publishes what it got, the rest of the last block
 // zeroed, and the glue goes round again after faulting in more.
@@ -41,10 +41,8 @@ Result<u64> File::write(tarn_write& write)
     u64 count = min(file_block_up(write.offset + length) - first, DirtyTracker::kMaxRange);
     for (;;) {
         Mapping mapping = TRY(look_up(first, count));
-        if (mapping.state == Mapping::State::kWritten)
+        if (mapping.is_written())
             return overwrite(write, mapping);
-        if (mapping.state == Mapping::State::kUnwritten)
-            return Error::kUnsupported;
         if (auto filled = TRY(fill(write, first, mapping.count)))
             return *filled;
     }
@@ -81,38 +79,48 @@ Result<u64> File::overwrite(tarn_write& write, const Mapping& mapping)
     return copied;
 }
 
-// Nothing: the hole has been filled since it was seen, by a fault.
+// Nothing: a fault has made the run written since it was looked at.
 Result<std::optional<u64>> File::fill(tarn_write& write, FileBlock first, u64 count)
 {
     LockedRange range = TRY(tracker_.lock_range(first, count));
     u64 copied = 0;
     {
         ExclusiveGuard guard(inode_.lock);
-        Mapping hole = TRY(map().lookup(nullptr, first, count));
-        if (!hole.is_hole())
+        const Mapping empty = TRY(map().lookup(nullptr, first, count));
+        if (empty.is_written())
             return std::optional<u64>();
-        copied = TRY(fill_locked(write, hole));
+        copied = TRY(fill_locked(write, range, empty));
     }
     if (copied)
         range.zap_zero_pages();
     return std::optional<u64>(copied);
 }
 
-// Fills as much of the hole as one run of free space and the copy give. Inode::lock held.
-Result<u64> File::fill_locked(tarn_write& write, const Mapping& hole)
+// Fills as much of the run as the free space (where it is a hole) and the copy give. Inode::lock held.
+Result<u64> File::fill_locked(tarn_write& write, const LockedRange& range, const Mapping& empty)
 {
     BlockMap blocks = map();
-    Reserved reserved = TRY(volume_.reserve(hole.count, place_for(blocks, hole.first)));
-    const u64 head = write.offset - byte_offset(hole.first);
-    const u64 length = min(write.length, reserved.run().count * kBlockSize - head);
+    if (empty.is_hole()) {
+        Reserved reserved = TRY(volume_.reserve(empty.count, place_for(blocks, empty.first)));
+        return fill_and_publish(write, empty.first, std::move(reserved));
+    }
+    Unwritten unwritten = TRY(blocks.unwritten(range, empty.first, empty.count));
+    return fill_and_publish(write, empty.first, std::move(unwritten));
+}
+
+template <class Token>
+Result<u64> File::fill_and_publish(tarn_write& write, FileBlock first, Token&& empty)
+{
+    const u64 head = write.offset - byte_offset(first);
+    const u64 length = min(write.length, empty.run().count * kBlockSize - head);
     auto copy = [&](byte* target, u64 wanted) { return copy_in(target, wanted, write.from); };
-    Reserved::Filled filled = std::move(reserved).fill(media_, head, length, copy);
+    auto filled = std::move(empty).fill(media_, head, length, copy);
     if (!filled.token)
         return u64{0};
-    Initialised<Durable> token = TRY(fence(std::move(*filled.token)));
+    auto durable = TRY(fence(std::move(*filled.token)));
     write.unfenced = 0;
     Transaction txn(volume_);
-    TRY(blocks.publish(txn, hole.first, std::move(token)));
+    TRY(map().publish(txn, first, std::move(durable)));
     TRY(log_growth(txn, write.offset + filled.copied, write.times));
     TRY(txn.commit());
     return filled.copied;

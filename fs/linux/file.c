@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * tarnfs and the VFS: the contents of regular files: read, write, seek, truncate, sync. Nothing here uses the page cache;
- * O_DIRECT is accepted and means nothing more than its absence.
+ * tarnfs and the VFS: the contents of regular files: read, write, seek, truncate, fallocate, sync. Nothing here uses the
+ * page cache; O_DIRECT is accepted and means nothing more than its absence.
  *
  * Locks: i_rwsem -> invalidate_lock -> the core's. The core says which it wants at each function (fs/file_core.h).
  */
 #include <linux/fs.h>
+#include <linux/falloc.h> /* includes nothing of what it needs on 6.1 */
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/pagemap.h>
@@ -175,9 +176,15 @@ static ssize_t tarn_write_iter(struct kiocb *iocb, struct iov_iter *from)
 
 /* ---- truncate --------------------------------------------------------------------------------------------- */
 
-/* A pin on a page that would go holds the truncation off; how long is up to whoever pinned it, so the wait is a nap at a
- * time and a signal ends it. */
+/* A pin on a page that would go holds truncation and punching off; how long is up to whoever pinned it, so the wait is a
+ * nap at a time and a signal ends it. */
 #define TARN_PIN_NAP_MS 2
+
+static int tarn_wait_for_pin(void)
+{
+	schedule_timeout_interruptible(msecs_to_jiffies(TARN_PIN_NAP_MS));
+	return signal_pending(current) ? -ERESTARTSYS : 0;
+}
 
 static int tarn_resize_once(struct inode *inode, loff_t size, const struct tarn_times *times)
 {
@@ -207,18 +214,21 @@ static int tarn_resize_once(struct inode *inode, loff_t size, const struct tarn_
 static int tarn_resize(struct inode *inode, loff_t size)
 {
 	struct timespec64 now = current_time(inode);
+	bool changes = size != i_size_read(inode);
 	struct tarn_times times;
 	int error;
 
 	tarn_inode_times(inode, &times);
-	times.modify = tarn_time_of(now);
-	times.change = tarn_time_of(now);
-	while ((error = tarn_resize_once(inode, size, &times)) == -EBUSY) {
-		schedule_timeout_interruptible(msecs_to_jiffies(TARN_PIN_NAP_MS));
-		if (signal_pending(current))
-			return -ERESTARTSYS;
+	if (changes) {
+		times.modify = tarn_time_of(now);
+		times.change = tarn_time_of(now);
 	}
-	if (!error) {
+	while ((error = tarn_resize_once(inode, size, &times)) == -EBUSY) {
+		error = tarn_wait_for_pin();
+		if (error)
+			return error;
+	}
+	if (!error && changes) {
 		inode_set_mtime_to_ts(inode, now);
 		inode_set_ctime_to_ts(inode, now);
 	}
@@ -234,12 +244,84 @@ static int tarn_file_setattr(tarn_idmap *idmap, struct dentry *dentry, struct ia
 
 	if (error)
 		return error;
-	if ((attr->ia_valid & ATTR_SIZE) && attr->ia_size != i_size_read(inode)) {
+	if (attr->ia_valid & ATTR_SIZE) {
+		bool changes = attr->ia_size != i_size_read(inode);
+
 		error = tarn_resize(inode, attr->ia_size);
-		if (error || !(attr->ia_valid & TARN_OTHER_ATTRIBUTES))
+		if (error || (changes && !(attr->ia_valid & TARN_OTHER_ATTRIBUTES)))
 			return error;
 	}
 	return tarn_setattr_attributes(idmap, inode, attr);
+}
+
+/* ---- fallocate -------------------------------------------------------------------------------------------- */
+
+static int tarn_fallocate_steps(struct inode *inode, struct tarn_fallocate *request)
+{
+	int more = 1;
+
+	while (more > 0) {
+		int entered = tarn_enter(inode->i_sb);
+
+		if (entered < 0)
+			return entered;
+		more = tarn_file_fallocate(tarn_core(inode), request);
+		tarn_leave(entered);
+		if (more > 0 && fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return more;
+}
+
+static int tarn_fallocate_locked(struct inode *inode, struct tarn_fallocate *request)
+{
+	bool clears = request->kind != TARN_FALLOCATE_KEEP;
+	loff_t end = request->offset + request->length;
+	int error;
+
+	do {
+		if (clears)
+			filemap_invalidate_lock(inode->i_mapping);
+		error = tarn_fallocate_steps(inode, request);
+		if (!error && !request->keep_size && end > i_size_read(inode))
+			i_size_write(inode, end);
+		if (clears)
+			filemap_invalidate_unlock(inode->i_mapping);
+	} while (error == -EBUSY && !(error = tarn_wait_for_pin()));
+	return tarn_check(inode->i_sb, error);
+}
+
+#define TARN_FALLOCATE_MODES (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)
+
+static long tarn_fallocate(struct file *file, int mode, loff_t offset, loff_t length)
+{
+	struct inode *inode = file_inode(file);
+	struct tarn_fallocate request = {
+		.offset = offset,
+		.length = length,
+		.kind = mode & FALLOC_FL_PUNCH_HOLE ? TARN_FALLOCATE_PUNCH :
+			mode & FALLOC_FL_ZERO_RANGE ? TARN_FALLOCATE_ZERO :
+						      TARN_FALLOCATE_KEEP,
+		.keep_size = !!(mode & FALLOC_FL_KEEP_SIZE),
+	};
+	int error = 0;
+
+	if (mode & ~TARN_FALLOCATE_MODES)
+		return -EOPNOTSUPP;
+	inode_lock(inode);
+	if (!request.keep_size && offset + length > i_size_read(inode))
+		error = inode_newsize_ok(inode, offset + length);
+	if (!error)
+		error = file_modified(file);
+	if (!error) {
+		tarn_inode_times(inode, &request.times);
+		error = tarn_fallocate_locked(inode, &request);
+	}
+	inode_unlock(inode);
+	if (!error && ((file->f_flags & O_DSYNC) || IS_SYNC(inode)))
+		error = vfs_fsync_range(file, offset, offset + length - 1, !(file->f_flags & __O_SYNC));
+	return error;
 }
 
 /* ---- sync ------------------------------------------------------------------------------------------------- */
@@ -319,6 +401,7 @@ const struct file_operations tarn_file_operations = {
 	.open = generic_file_open,
 	.release = tarn_release,
 	.fsync = tarn_fsync,
+	.fallocate = tarn_fallocate,
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 	.splice_read = copy_splice_read,
 #else

@@ -172,7 +172,7 @@ const Damage kDamages[] = {
      [](TestFileSystem& fs) { edit(fs, whole(fs), [](tarnfs_inode& i) { i.mtime_ns = 1000000000; }); }},
     {"InodeSize", "impossible size",
      [](TestFileSystem& fs) { edit(fs, whole(fs), [](tarnfs_inode& i) { i.size = ~u64{0}; }); }},
-    {"BlocksBehindEnd", "has blocks behind its end, but is not marked as an orphan",
+    {"BlocksBehindEnd", "has written blocks behind its end, but is not marked as an orphan",
      [](TestFileSystem& fs) { edit(fs, whole(fs), [](tarnfs_inode& i) { i.size = 299 * kBlockSize; }); }},
     {"InodeBlocks", "has 300 blocks, its record says 299",
      [](TestFileSystem& fs) { edit(fs, whole(fs), [](tarnfs_inode& i) { i.blocks--; }); }},
@@ -205,6 +205,11 @@ const Damage kDamages[] = {
      [](TestFileSystem& fs) {
          edit(fs, whole(fs),
               [](tarnfs_inode& i) { first_extent(i).value = 4 | u64{1} << TARNFS_EXTENT_BLOCK_BITS; });
+     }},
+    {"LinkUnwritten", "symbolic link whose target is not in one block",
+     [](TestFileSystem& fs) {
+         edit(fs, fs.find(deepest(fs), "long-link"),
+              [](tarnfs_inode& i) { first_extent(i).value |= u64{1} << 63; });
      }},
     {"NodeOwner", "another place or owner",
      [](TestFileSystem& fs) {

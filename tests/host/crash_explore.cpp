@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// Power cuts in the middle of random writes, truncations, stores through mappings and syncs of a few files. What is left
-// is mounted and checked, and each byte of each file is compared with what it may be:
+// Power cuts in the middle of random writes, truncations, fallocates, stores through mappings and syncs of a few files.
+// What is left is mounted and checked, and each byte of each file is compared with what it may be:
 //  - outside of the operation that was cut: what was last written, or stored through a mapping and synced; or a value that
 //    a store since the last sync had replaced;
 //  - in it: the old or the new byte. But a size is believed only when all below it is: where the file has grown, every
@@ -77,13 +77,14 @@ class Explorer {
             files_[i] = fs_.create(mm_, name_of(i));
         images_.clear();
     }
+    ~Explorer() { host::pretend_cpu(-1); }
 
     void step()
     {
         host::pretend_cpu(static_cast<int>(random_() % 3));
         const u64 file = random_() % kFiles;
         Contents after = contents_[file];
-        switch (random_() % 8) {
+        switch (random_() % 11) {
         case 0:
         case 1:
         case 2: write(file, after); break;
@@ -91,6 +92,9 @@ class Explorer {
         case 4:
         case 5: store(file, after); break;
         case 6: sync(file, after); break;
+        case 7:
+        case 8:
+        case 9: fallocate(file, after); break;
         default: evict(file, after); break;
         }
         judge_images(file);
@@ -99,7 +103,6 @@ class Explorer {
         images_.push_back(model_.least());  // it has returned
         judge_images(file);
         EXPECT_TRUE(files_[file]->contents() == contents_[file].now) << what_;
-        host::pretend_cpu(-1);
     }
     u64 cuts() const { return cuts_; }
 
@@ -107,6 +110,7 @@ class Explorer {
     // Formatted, over junk.
     static Layout prepare(TestDevice& device)
     {
+        host::pretend_cpu(0);  // a fence completes what its processor has sent: the thread stays on one
         std::fill(device.bytes(), device.bytes() + kMinBlocks * kBlockSize, std::byte{0xee});
         FormatOptions options = test_format_options();
         options.journals = 1;
@@ -169,6 +173,29 @@ class Explorer {
         after.forget(to, ~u64{0});
         change_ = Change{after.now, min(size, to), to};
         EXPECT_EQ(files_[file]->truncate(to), 0) << what_;
+    }
+
+    void fallocate(u64 file, Contents& after)
+    {
+        const u64 size = after.now.size();
+        const auto kind = static_cast<tarn_fallocate_kind>(random_() % 3);
+        const bool keeps = kind == TARN_FALLOCATE_PUNCH || random_() % 2;
+        const u64 offset = random_() % (size + 20000);
+        const u64 length = 1 + random_() % (random_() % 3 ? 20000 : kLargest);
+        what_ = "fallocate " + std::to_string(kind) + (keeps ? ", size kept, " : ", ") + std::to_string(offset) +
+                " + " + std::to_string(length) + " of " + std::to_string(size);
+        if (offset + length > kLargest)
+            return;
+        if (!keeps)
+            after.now.resize(max(size, offset + length));
+        const u64 end = min<u64>(after.now.size(), offset + length);
+        if (kind != TARN_FALLOCATE_KEEP && offset < end) {
+            after.now.replace(offset, end - offset, end - offset, '\0');
+            after.forget(offset, end);
+        }
+        change_ = kind == TARN_FALLOCATE_KEEP ? Change{after.now, min(size, end), end} : Change{after.now, min(size, offset), end};
+        const auto keep = keeps ? FakeFile::KeepSize::kYes : FakeFile::KeepSize::kNo;
+        EXPECT_EQ(files_[file]->fallocate(kind, keep, offset, length), 0) << what_;
     }
 
     // Also behind the end, in the last block: such bytes must never come up.

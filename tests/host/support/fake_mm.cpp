@@ -377,6 +377,24 @@ int FakeFile::truncate(u64 size)
     return tarn_file_resize(&inode_, size, &times);
 }
 
+int FakeFile::fallocate(tarn_fallocate_kind kind, KeepSize keep, u64 offset, u64 length, u64 steps)
+{
+    std::unique_lock guard(i_rwsem_);
+    std::unique_lock invalidate(invalidate_lock_, std::defer_lock);
+    if (kind != TARN_FALLOCATE_KEEP)
+        invalidate.lock();
+    tarn_fallocate request = {};
+    request.offset = offset;
+    request.length = length;
+    request.kind = kind;
+    request.keep_size = keep == KeepSize::kYes;
+    request.times.modify.seconds = request.times.change.seconds = 1700000005;
+    int more = 1;
+    while (more > 0 && steps-- > 0)
+        more = tarn_file_fallocate(&inode_, &request);
+    return more;
+}
+
 int FakeFile::fault(tarn_fault& fault, u64 block, tarn_fault_kind kind)
 {
     std::shared_lock invalidate(invalidate_lock_);

@@ -180,6 +180,21 @@ class FakeFile {
     std::string read(u64 offset, u64 length);
     std::string contents() { return read(0, size()); }
     int truncate(u64 size);
+    // All steps of it, or as many as given: then 1 when there is more to do.
+    enum class KeepSize { kNo, kYes };
+    int fallocate(tarn_fallocate_kind kind, KeepSize keep, u64 offset, u64 length, u64 steps = ~0ull);
+    int allocate(u64 offset, u64 length) { return fallocate(TARN_FALLOCATE_KEEP, KeepSize::kNo, offset, length); }
+    int allocate_keeping_size(u64 offset, u64 length)
+    {
+        return fallocate(TARN_FALLOCATE_KEEP, KeepSize::kYes, offset, length);
+    }
+    int punch(u64 offset, u64 length) { return fallocate(TARN_FALLOCATE_PUNCH, KeepSize::kYes, offset, length); }
+    int zero(u64 offset, u64 length, KeepSize keep = KeepSize::kNo)
+    {
+        return fallocate(TARN_FALLOCATE_ZERO, keep, offset, length);
+    }
+    // The offset, or -errno.
+    long long seek(u64 offset, tarn_seek what) { return tarn_file_seek(&inode_, offset, what); }
     int sync() { return tarn_file_sync(&inode_, 0, ~0ull >> 1); }
     int sync(u64 first, u64 last) { return tarn_file_sync(&inode_, first, last); }
     int fault(tarn_fault& fault, u64 block, tarn_fault_kind kind);
