@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -134,6 +135,22 @@ class Mapping {
 
     char* data;
     size_t length;
+};
+
+// Puts a page of a mapping into a pipe: the kernel keeps a reference to the page itself.
+struct PinnedByPipe {
+    PinnedByPipe(char* at, size_t length)
+    {
+        must(pipe(ends));
+        iovec piece{at, length};
+        expect(must(vmsplice(ends[1], &piece, 1, 0)) == static_cast<long>(length));
+    }
+    ~PinnedByPipe()
+    {
+        close(ends[0]);
+        close(ends[1]);
+    }
+    int ends[2];
 };
 
 // Runs `what`; true if it got that signal (SIGBUS, SIGSEGV) instead of getting to its end. One thread at a time.

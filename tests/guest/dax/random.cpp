@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Random operations on one file against a model in memory: reads, writes, mappings, truncation, syncs, remounts.
+// Random operations on one file against a model in memory: reads, writes, mappings, truncation, fallocate, syncs, remounts.
 // $SEED picks the sequence; a failure names seed and step.
 #include <cstdlib>
 #include <memory>
@@ -86,9 +86,25 @@ class Player {
                                      " bytes at " + std::to_string(offset));
     }
 
+    void allocate()
+    {
+        long offset = some_offset(kMost), length = std::min(some_length(kMost) * 4, kMost - offset);
+        constexpr int kModes[] = {0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                  FALLOC_FL_ZERO_RANGE, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE};
+        int mode = kModes[below(5)];
+        if (length <= 0)
+            return;
+        must(fallocate(file_->fd, mode, offset, length));
+        if (!(mode & FALLOC_FL_KEEP_SIZE) && size() < offset + length)
+            model_.resize(static_cast<size_t>(offset + length));
+        long end = std::min(size(), offset + length);
+        if ((mode & ~FALLOC_FL_KEEP_SIZE) && offset < end)
+            model_.replace(static_cast<size_t>(offset), static_cast<size_t>(end - offset), repeated(end - offset, '\0'));
+    }
+
     void one()
     {
-        long what = below(22);
+        long what = below(25);
         if (getenv("TRACE"))
             fprintf(stderr, "# step %ld: %ld, size %ld\n", step_, what, size());
         switch (what) {
@@ -171,6 +187,9 @@ class Player {
             forget_mappings();
             map();
             break;
+        case 21:
+        case 22:
+        case 23: allocate(); break;
         default:
             if (below(6) == 0)
                 compare("now and then");

@@ -17,22 +17,6 @@ long free_blocks()
     return static_cast<long>(status.f_bavail);
 }
 
-// Puts a page of a mapping into a pipe: the kernel keeps a reference to the page itself.
-struct PinnedByPipe {
-    PinnedByPipe(char* at, size_t length)
-    {
-        must(pipe(ends));
-        iovec piece{at, length};
-        expect(must(vmsplice(ends[1], &piece, 1, 0)) == static_cast<long>(length));
-    }
-    ~PinnedByPipe()
-    {
-        close(ends[0]);
-        close(ends[1]);
-    }
-    int ends[2];
-};
-
 void on_alarm(int) {}
 
 }  // namespace
