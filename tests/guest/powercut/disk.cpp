@@ -27,6 +27,9 @@ bool Hands::execute(const Operation& op)
         case Action::Write:
         case Action::Append: return write(op);
         case Action::Map: return map(op);
+        case Action::Allocate: return allocate(op, 0);
+        case Action::Punch: return allocate(op, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
+        case Action::Zero: return allocate(op, FALLOC_FL_ZERO_RANGE);
         case Action::Truncate: return truncate(path.c_str(), static_cast<off_t>(op.length)) == 0;
         case Action::Open: return Fd(path, O_WRONLY | O_TRUNC).get() >= 0;
         case Action::Chmod: return chmod(path.c_str(), op.mode) == 0;
@@ -42,7 +45,7 @@ bool Hands::write(const Operation& op)
     struct stat status;
     if (fd.get() < 0 || fstat(fd.get(), &status) != 0)
         return false;
-    Bytes bytes = pattern_bytes(op);
+    Bytes bytes = new_bytes(op);
     bool appends = op.action == Action::Append && static_cast<uint64_t>(status.st_size) == op.offset;
     if (appends && fcntl(fd.get(), F_SETFL, O_APPEND) != 0)
         return false;
@@ -66,10 +69,17 @@ bool Hands::map(const Operation& op)
     void* at = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), static_cast<off_t>(from));
     if (fd.get() < 0 || at == MAP_FAILED)
         return false;
-    Bytes bytes = pattern_bytes(op);
+    Bytes bytes = new_bytes(op);
     memcpy(static_cast<uint8_t*>(at) + (op.offset - from), bytes.data(), bytes.size());
     bool synced = msync(at, length, MS_SYNC) == 0;
     return munmap(at, length) == 0 && synced;
+}
+
+bool Hands::allocate(const Operation& op, int mode)
+{
+    Fd fd(root_ + op.path, O_WRONLY);
+    return fd.get() >= 0 &&
+           fallocate(fd.get(), mode, static_cast<off_t>(op.offset), static_cast<off_t>(op.length)) == 0;
 }
 
 bool Hands::unlink_open(const Operation& op)
@@ -154,7 +164,7 @@ void Comparison::compare_data(NodeId id, const std::string& path, uint64_t size)
     for (uint64_t i = 0; i < size; i++) {
         uint8_t before = i < old.size() ? old[i] : 0;
         bool may_be_new = is_partial(id) && i >= partial_->offset && i < partial_->offset + partial_->length;
-        if (bytes[i] != before && !(may_be_new && bytes[i] == pattern_byte(partial_->pattern, i)))
+        if (bytes[i] != before && !(may_be_new && bytes[i] == new_byte(*partial_, i)))
             return differ(path, "byte " + std::to_string(i) + " of " + std::to_string(size) + " is " +
                                     std::to_string(bytes[i]) + ", not " + std::to_string(before));
     }

@@ -42,6 +42,7 @@ class Hands {
   private:
     bool write(const Operation& op);
     bool map(const Operation& op);
+    bool allocate(const Operation& op, int mode);
     bool unlink_open(const Operation& op);
     bool sync();
 

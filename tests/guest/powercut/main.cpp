@@ -7,8 +7,9 @@
 // ("WORKER COUNT"), which lies outside the file system. After a power cut, the same seed and the last counts
 // rebuild the models, and each directory must equal its model, but for the one operation that may have been
 // under way:
-//   - an operation on names or sizes happened or did not (renames, links, truncates ...);
-//   - of a write, or of stores through a mapping, each byte is there or not, and the size is in between.
+//   - an operation on names or sizes happened or did not (renames, links, truncates, allocations ...);
+//   - of a write, of stores through a mapping, or of the zeroes of a punch, each byte is there or not, and the size is in
+//     between.
 // Then that operation is done (again) and the sequence goes on.
 //
 // Invariants: an operation is a pure function of the seed and the models' state, so the log need not say what

@@ -33,7 +33,15 @@ void Model::store(const Operation& op)
 {
     Bytes& data = nodes_[op.node].data;
     data.resize(std::max<size_t>(data.size(), op.offset + op.length));
-    std::ranges::copy(pattern_bytes(op), data.begin() + static_cast<ptrdiff_t>(op.offset));
+    std::ranges::copy(new_bytes(op), data.begin() + static_cast<ptrdiff_t>(op.offset));
+}
+
+// The size stays.
+void Model::punch(const Operation& op)
+{
+    size_t size = nodes_[op.node].data.size();
+    store(op);
+    nodes_[op.node].data.resize(size);
 }
 
 void Model::apply(const Operation& op)
@@ -49,7 +57,13 @@ void Model::apply(const Operation& op)
         case Action::Rename: return rename(op);
         case Action::Write:
         case Action::Append:
+        case Action::Zero:
         case Action::Map: return store(op);
+        case Action::Punch: return punch(op);
+        case Action::Allocate: {
+            Bytes& data = nodes_[op.node].data;
+            return data.resize(std::max<size_t>(data.size(), op.offset + op.length));
+        }
         case Action::Truncate:
         case Action::Open: nodes_[op.node].data.resize(op.length); return;
         case Action::Chmod: nodes_[op.node].mode = op.mode; return;
@@ -76,12 +90,18 @@ std::optional<Operation> Chooser::try_one()
         return remove_name(Action::Rmdir);
     if (dice < 50)
         return rename();
-    if (dice < 66)
+    if (dice < 62)
         return write(Action::Write);
-    if (dice < 78)
+    if (dice < 71)
         return write(Action::Append);
-    if (dice < 88)
+    if (dice < 80)
         return map();
+    if (dice < 83)
+        return fallocate(Action::Allocate);
+    if (dice < 86)
+        return fallocate(Action::Punch);
+    if (dice < 88)
+        return fallocate(Action::Zero);
     if (dice < 94)
         return resize(Action::Truncate);
     if (dice < 96)
@@ -149,6 +169,16 @@ std::optional<Operation> Chooser::write(Action action)
     uint64_t offset = action == Action::Append ? size : random_.below(size + 20000);
     Operation op{action, model_.path(*file), {}, file->node, offset, any_length(), random_.next()};
     return op.offset + op.length <= kMaxFileBytes ? std::optional(op) : std::nullopt;
+}
+
+std::optional<Operation> Chooser::fallocate(Action action)
+{
+    std::optional<Operation> op = write(Action::Write);
+    if (!op)
+        return std::nullopt;
+    op->action = action;
+    op->length = std::min(op->length * 3, kMaxFileBytes - op->offset);
+    return op;
 }
 
 std::optional<Operation> Chooser::map()

@@ -67,6 +67,9 @@ enum class Action {
     Append,
     Map,
     Truncate,
+    Allocate,
+    Punch,
+    Zero,
     Open,
     Chmod,
     Sync
@@ -85,7 +88,8 @@ struct Operation {
 
 inline bool changes_data(Action action)
 {
-    return action == Action::Write || action == Action::Append || action == Action::Map;
+    return action == Action::Write || action == Action::Append || action == Action::Map ||
+           action == Action::Punch || action == Action::Zero;
 }
 
 // What the writes of a pattern put at a file's byte: no two words of a file are alike.
@@ -96,11 +100,18 @@ inline uint8_t pattern_byte(uint64_t pattern, uint64_t at)
     return static_cast<uint8_t>(word >> (at % 8 * 8));
 }
 
-inline Bytes pattern_bytes(const Operation& op)
+// What a data operation puts at a file's byte.
+inline uint8_t new_byte(const Operation& op, uint64_t at)
+{
+    bool zeroes = op.action == Action::Punch || op.action == Action::Zero;
+    return zeroes ? 0 : pattern_byte(op.pattern, at);
+}
+
+inline Bytes new_bytes(const Operation& op)
 {
     Bytes bytes(op.length);
     for (uint64_t i = 0; i < op.length; i++)
-        bytes[i] = pattern_byte(op.pattern, op.offset + i);
+        bytes[i] = new_byte(op, op.offset + i);
     return bytes;
 }
 
@@ -196,6 +207,7 @@ class Model {
     void remove(const std::string& path);
     void rename(const Operation& op);
     void store(const Operation& op);
+    void punch(const Operation& op);
 
     std::map<NodeId, Node> nodes_;
     std::vector<Entry> entries_;
@@ -224,6 +236,7 @@ class Chooser {
     std::optional<Operation> write(Action action);
     std::optional<Operation> map();
     std::optional<Operation> resize(Action action);
+    std::optional<Operation> fallocate(Action action);
     std::optional<Operation> chmod();
 
     const Entry* any(Kind kind)
