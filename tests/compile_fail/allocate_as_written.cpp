@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // Blocks of unknown contents come into a file as unwritten ones only: Transaction takes no Reserved as
-// evidence. expect-error: cannot bind|could not convert|no matching function|cannot convert
+// evidence.
+// expect-error: cannot bind|could not convert|no matching function|cannot convert
 #include "fs/file/block_map.hpp"
 
 using namespace tarn;
