@@ -252,7 +252,7 @@ modules_install: need-kernel $(kernels:%=modules_install-%)
 
 .PHONY: compile_commands.json
 compile_commands.json:
-	$(Q)scripts/compile-commands -o $@ --cxx '$(CXX) $(host-flags) $(core-flags) -DTARN_DEBUG=1' \
+	$(Q)scripts/compile-commands -o $@ --cxx '$(CXX) $(host-flags) -DTARN_DEBUG=1' --core-flags='$(core-flags)' \
 		$(foreach k,$(kernels),--objects $(B)/$(k)/obj=$(kdir-$(k))) -- $(core-cpp) $(test-cpp) $(tool-mains) $(tool-cpp)
 
 .PHONY: clean
