@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// System calls for operations, and the comparison of a directory with a model: see disk.hpp.
+// System calls for operations and views: see disk.hpp.
 
 #include "disk.hpp"
 
@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <cerrno>
 #include <cstring>
-#include <set>
+#include <stdexcept>
 
 namespace powercut {
 
@@ -101,82 +101,56 @@ bool Hands::sync()
     return fd.get() >= 0 && fsync(fd.get()) == 0;
 }
 
-void Comparison::compare_directory(NodeId id, const std::string& path)
+std::vector<std::string> DiskView::list(const std::string& path)
 {
-    std::set<std::string> wanted, found;
-    for (const Entry* entry : model_.children(id))
-        wanted.insert(entry->name);
+    std::vector<std::string> names;
     DIR* directory = opendir((root_ + path).c_str());
     if (!directory)
-        return differ(path, std::string("cannot be opened: ") + strerror(errno));
+        cannot(path, "be opened");
     errno = 0;
     while (dirent* entry = readdir(directory)) {
         std::string name = entry->d_name;
-        if (name != "." && name != ".." && !found.insert(name).second)
-            differ(path, "lists '" + name + "' twice");
+        if (name != "." && name != "..")
+            names.push_back(name);
     }
-    if (errno != 0)
-        differ(path, std::string("cannot be read: ") + strerror(errno));
+    int error = errno;
     closedir(directory);
-    for (const std::string& name : wanted) {
-        if (!found.contains(name))
-            differ(path, "lacks '" + name + "'");
-    }
-    for (const std::string& name : found) {
-        if (!wanted.contains(name))
-            differ(path, "has '" + name + "', which should not be there");
-    }
+    errno = error;
+    if (error != 0)
+        cannot(path, "be read");
+    return names;
 }
 
-void Comparison::compare_node(NodeId id, const std::string& path)
+View::Status DiskView::status(const std::string& path)
 {
-    const Node& node = model_.node(id);
     struct stat status;
     if (lstat((root_ + path).c_str(), &status) != 0)
-        return differ(path, std::string("cannot be looked up: ") + strerror(errno));
-    mode_t type = node.kind == Kind::File ? S_IFREG : node.kind == Kind::Directory ? S_IFDIR : S_IFLNK;
-    if ((status.st_mode & S_IFMT) != type)
-        return differ(path, "is of another type");
-    if ((status.st_mode & 07777) != node.mode)
-        differ(path,
-               "has mode " + std::to_string(status.st_mode & 07777) + ", not " + std::to_string(node.mode));
-    if (status.st_nlink != model_.link_count(id))
-        differ(path, "has " + std::to_string(status.st_nlink) + " links, not " +
-                         std::to_string(model_.link_count(id)));
-    if (node.kind == Kind::File)
-        compare_data(id, path, static_cast<uint64_t>(status.st_size));
-    else if (node.kind == Kind::Symlink)
-        compare_symlink(node, path);
+        cannot(path, "be looked up");
+    return {status.st_mode, status.st_nlink, static_cast<uint64_t>(status.st_size)};
 }
 
-void Comparison::compare_data(NodeId id, const std::string& path, uint64_t size)
+Bytes DiskView::contents(const std::string& path)
 {
-    const Bytes& old = model_.node(id).data;
-    uint64_t most =
-        is_partial(id) ? std::max<uint64_t>(old.size(), partial_->offset + partial_->length) : old.size();
-    if (size < old.size() || size > most)
-        return differ(path, "has " + std::to_string(size) + " bytes, not " + std::to_string(old.size()));
-    Bytes bytes(size + 1);
+    Bytes bytes(status(path).size + 1);
     Fd fd(root_ + path, O_RDONLY);
     ssize_t n = fd.get() < 0 ? -1 : pread(fd.get(), bytes.data(), bytes.size(), 0);
-    if (n != static_cast<ssize_t>(size))
-        return differ(path, n < 0 ? std::string("cannot be read: ") + strerror(errno) : "reads short");
-    for (uint64_t i = 0; i < size; i++) {
-        uint8_t before = i < old.size() ? old[i] : 0;
-        bool may_be_new = is_partial(id) && i >= partial_->offset && i < partial_->offset + partial_->length;
-        if (bytes[i] != before && !(may_be_new && bytes[i] == new_byte(*partial_, i)))
-            return differ(path, "byte " + std::to_string(i) + " of " + std::to_string(size) + " is " +
-                                    std::to_string(bytes[i]) + ", not " + std::to_string(before));
-    }
+    if (n < 0)
+        cannot(path, "be read");
+    bytes.resize(static_cast<size_t>(n));
+    return bytes;
 }
 
-void Comparison::compare_symlink(const Node& node, const std::string& path)
+Bytes DiskView::target(const std::string& path)
 {
     Bytes target(4096);
     ssize_t n = readlink((root_ + path).c_str(), reinterpret_cast<char*>(target.data()), target.size());
     target.resize(n < 0 ? 0 : static_cast<size_t>(n));
-    if (target != node.data)
-        differ(path, "points elsewhere");
+    return target;
+}
+
+void DiskView::cannot(const std::string& path, const std::string& what) const
+{
+    throw std::runtime_error(path + ": cannot " + what + ": " + strerror(errno));
 }
 
 }  // namespace powercut

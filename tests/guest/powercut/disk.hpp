@@ -3,7 +3,7 @@
 // powercut's operations and models on a real file system.
 #pragma once
 
-#include "model.hpp"
+#include "compare.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -58,48 +58,20 @@ class Hands {
     int kept_ = -1;
 };
 
-// Compares a directory with a model. `partial` is a data operation of which any part may have happened.
-class Comparison {
+class DiskView : public View {
   public:
-    Comparison(const Model& model, std::string root, const Operation* partial)
-        : model_(model), root_(std::move(root)), partial_(partial)
-    {
-    }
+    explicit DiskView(std::string root) : root_(std::move(root)) {}
 
-    // The first difference, or nothing.
-    std::string difference()
-    {
-        std::vector<std::pair<NodeId, std::string>> directories = {{0, ""}};
-        while (!directories.empty() && problem_.empty()) {
-            auto [id, path] = directories.back();
-            directories.pop_back();
-            compare_directory(id, path);
-            for (const Entry* entry : model_.children(id)) {
-                std::string child = path + "/" + entry->name;
-                compare_node(entry->node, child);
-                if (model_.node(entry->node).kind == Kind::Directory)
-                    directories.emplace_back(entry->node, child);
-            }
-        }
-        return problem_;
-    }
+    std::string root() const override { return root_; }
+    std::vector<std::string> list(const std::string& path) override;
+    Status status(const std::string& path) override;
+    Bytes contents(const std::string& path) override;
+    Bytes target(const std::string& path) override;
 
   private:
-    void differ(const std::string& path, const std::string& what)
-    {
-        if (problem_.empty())
-            problem_ = root_ + path + ": " + what;
-    }
-    void compare_directory(NodeId id, const std::string& path);
-    void compare_node(NodeId id, const std::string& path);
-    void compare_data(NodeId id, const std::string& path, uint64_t size);
-    void compare_symlink(const Node& node, const std::string& path);
-    bool is_partial(NodeId id) const { return partial_ && partial_->node == id; }
+    [[noreturn]] void cannot(const std::string& path, const std::string& what) const;
 
-    const Model& model_;
     std::string root_;
-    const Operation* partial_;
-    std::string problem_;
 };
 
 }  // namespace powercut

@@ -84,7 +84,15 @@ struct Operation {
     uint64_t length = 0;
     uint64_t pattern = 0;
     mode_t mode = 0;
+
+    std::string text() const
+    {
+        return "kind " + std::to_string(static_cast<int>(action)) + " of " + path + " " + other + " at " +
+               std::to_string(offset) + ", " + std::to_string(length) + " bytes";
+    }
 };
+
+inline uint64_t worker_seed(uint64_t seed, size_t worker) { return seed * 1000 + worker; }
 
 inline bool changes_data(Action action)
 {
