@@ -85,6 +85,8 @@ ifeq ($(origin CXX),default)
 CXX := $(or $(shell command -v g++-12),g++)
 endif
 
+HOSTCC ?= $(or $(shell command -v gcc-12),gcc)
+
 core-cpp := $(filter-out cxxrt/abi.cpp,$(wildcard cxxrt/*.cpp)) \
 	$(wildcard cxxrt/host/*.cpp pmem/*.cpp fs/*.cpp fs/*/*.cpp fs/*/*/*.cpp)
 test-cpp := $(wildcard tests/host/*.cpp tests/host/*/*.cpp)
@@ -171,10 +173,11 @@ test-host-tsan: $(B)/host/tsan/tarn_tests
 test-compile-fail:
 	$(Q)tests/run-compile-fail $(CXX) $(host-flags) $(core-flags) -DTARN_DEBUG=1 -- tests/compile_fail/*.cpp
 
-# Programs that guest tests run: tests/guest/NAME/*.cpp becomes $(B)/guest/programs/NAME.
-guest-programs := dax
+# Programs that guest tests run: tests/guest/NAME/*.cpp becomes $(B)/guest/programs/NAME. For tests/guest/dropped also the
+# emulator's plugin, and replay, which contains the core.
+guest-programs := dax powercut
 .PHONY: guest-programs
-guest-programs: $(guest-programs:%=$(B)/guest/programs/%)
+guest-programs: $(guest-programs:%=$(B)/guest/programs/%) $(B)/guest/programs/tracer.so $(B)/guest/programs/replay
 define guest-program
 $(B)/guest/programs/$(1): $(wildcard tests/guest/$(1)/*.cpp tests/guest/$(1)/*.hpp)
 	@mkdir -p $$(@D)
@@ -182,6 +185,19 @@ $(B)/guest/programs/$(1): $(wildcard tests/guest/$(1)/*.cpp tests/guest/$(1)/*.h
 	$$(Q)$(CXX) -std=c++20 -O1 -g -pthread -Wall -Wextra -Werror -o $$@.$$$$$$$$ $$(filter %.cpp,$$^) && mv $$@.$$$$$$$$ $$@
 endef
 $(foreach p,$(guest-programs),$(eval $(call guest-program,$(p))))
+
+$(B)/guest/programs/tracer.so: $(wildcard tests/guest/tracer/*.c tests/guest/tracer/*.h)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(HOSTCC) -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden -Wall -Wextra -Werror -o $@.$$$$ $(filter %.c,$^) && \
+		mv $@.$$$$ $@
+
+replay-cpp := $(wildcard tests/guest/replay/*.cpp) tests/guest/powercut/model.cpp tests/guest/powercut/compare.cpp
+$(B)/guest/programs/replay: $(replay-cpp:%.cpp=$(B)/host/tools/%.o) $(B)/host/tools/libtarn.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(flags-tools) -pthread -o $@ $^
+-include $(replay-cpp:%.cpp=$(B)/host/tools/%.d)
 
 # 6.12 of 6.12.117+deb12-amd64
 series = $(subst $(eval) ,.,$(wordlist 1,2,$(subst ., ,$(1))))
