@@ -75,8 +75,8 @@ long long tarn_file_seek(struct tarn_inode *inode, unsigned long long offset, en
 /* ---- truncate --------------------------------------------------------------------------------------------- */
 
 /* Changes the size, durable on return; the same size frees what fallocate has put behind it. i_rwsem and invalidate_lock
- * held exclusive; when it shrinks, everything behind the new size has been unmapped. -EBUSY: a page that would go is pinned; nothing has changed: drop invalidate_lock, wait,
- * unmap again, try again. */
+ * held exclusive; when it shrinks, everything behind the new size has been unmapped. -EBUSY: a page that would go is
+ * pinned; nothing has changed: drop invalidate_lock, wait, unmap again, try again. */
 int tarn_file_resize(struct tarn_inode *inode, unsigned long long size, const struct tarn_times *times);
 
 /* ---- fallocate -------------------------------------------------------------------------------------------- */

@@ -14,7 +14,8 @@
 // No step un-maps a page before it has copied: the source could be that page, and the write would never end.
 //
 // Crash argument: fresh bytes are fenced before the record that publishes them; a record that grows the size is committed
-// only after all bytes below the new size were fenced, those zeroed behind the old end included. Overwritten bytes below the old size are fenced by write_end.
+// only after all bytes below the new size were fenced, those zeroed behind the old end included. Overwritten bytes below
+// the old size are fenced by write_end.
 #include "fs/file/file.hpp"
 #include "fs/file_core.h"
 

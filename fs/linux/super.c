@@ -128,18 +128,8 @@ static int tarn_get_dax(struct super_block *sb, struct fs_context *fc)
 	return -EINVAL;
 }
 
-/* Bad blocks limit an ordinary mapping. We want all of it: what is bad is met, and reported, where it is
- * used. */
-static long tarn_map_pages(struct tarn_super *super, long pages, void **address, pfn_t *pfn)
-{
-	pgoff_t start = super->dax_offset >> PAGE_SHIFT;
-	long mapped = dax_direct_access(super->dax, start, pages, DAX_ACCESS, address, pfn);
-
-	if (mapped < pages)
-		mapped = dax_direct_access(super->dax, start, pages, DAX_RECOVERY_WRITE, address, pfn);
-	return mapped;
-}
-
+/* A known bad block ends a mapping, or prevents it. Such a device is refused: the core reads its structures by plain
+ * loads, and the kernel does not survive one from a bad line. */
 static int tarn_map_device(struct super_block *sb, struct fs_context *fc)
 {
 	struct tarn_super *super = tarn_super(sb);
@@ -147,15 +137,17 @@ static int tarn_map_device(struct super_block *sb, struct fs_context *fc)
 	void *address;
 	pfn_t pfn;
 	int entered = dax_read_lock();
-	long mapped = tarn_map_pages(super, pages, &address, &pfn);
+	long mapped = dax_direct_access(super->dax, super->dax_offset >> PAGE_SHIFT, pages, DAX_ACCESS,
+					&address, &pfn);
 
 	dax_read_unlock(entered);
 	if (mapped < 0) {
-		tarn_refuse(sb, fc, "the device cannot be mapped: error %ld", mapped);
+		tarn_refuse(sb, fc, "the device cannot be mapped: error %ld (bad blocks?)", mapped);
 		return mapped;
 	}
 	if (!pages || mapped < pages) {
-		tarn_refuse(sb, fc, "memory is not contiguous (%ld of %ld pages)", mapped, pages);
+		tarn_refuse(sb, fc, "only %ld of %ld pages map as one piece: bad blocks, or a device made of pieces",
+			    mapped, pages);
 		return -EINVAL;
 	}
 	if (!pfn_t_devmap(pfn)) {
