@@ -105,8 +105,6 @@ struct tarn_device {
 void tarn_persist_copy(const struct tarn_device *device, void *target, const void *source, tarn_size_t length);
 /* Zeroes in the same way. */
 void tarn_persist_zero(const struct tarn_device *device, void *target, tarn_size_t length);
-/* An aligned 8-byte store to media: torn never; not written back. */
-void tarn_persist_store64(const struct tarn_device *device, void *target, unsigned long long value);
 /* Writes back every cache line that overlaps [target, target+length). Durable after a fence. */
 void tarn_persist_write_back(const struct tarn_device *device, const void *target, tarn_size_t length);
 /* Orders and completes this CPU's write-backs and non-temporal stores; for TARN_DEVICE_FLUSH also flushes the device

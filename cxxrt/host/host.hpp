@@ -14,7 +14,6 @@ struct Event {
     enum class Kind : u8 {
         kCopy,       // non-temporal: the lines are on their way, durable after this thread's next fence
         kZero,       // the same
-        kStore64,    // an aligned word in the cache, not on its way
         kWriteBack,  // the lines that overlap the range are on their way, with the contents they have now
         kFence,      // everything this thread has on its way becomes durable; offset and length are 0
     };
@@ -40,7 +39,6 @@ struct Observer {
 struct Counters {
     Atomic<u64> copies, copied_bytes;
     Atomic<u64> zeroes, zeroed_bytes;
-    Atomic<u64> stores;
     Atomic<u64> write_backs, written_back_lines;
     Atomic<u64> fences;
 };

@@ -66,18 +66,6 @@ void tarn_persist_zero(const struct tarn_device* device, void* target, tarn_size
     tell(device, Event::Kind::kZero, offset, length);
 }
 
-void tarn_persist_store64(const struct tarn_device* device, void* target, unsigned long long value)
-{
-    u64 offset = offset_in(device, target, sizeof value, true);
-    if (offset % sizeof value)
-        tarn_bug(__FILE__, __LINE__, "store64 is not aligned");
-    __atomic_store_n(static_cast<unsigned long long*>(target), value, __ATOMIC_RELEASE);
-    if (!device->handle)
-        return;
-    backing(device)->counters.stores.fetch_add(1);
-    tell(device, Event::Kind::kStore64, offset, sizeof value);
-}
-
 void tarn_persist_write_back(const struct tarn_device* device, const void* target, tarn_size_t length)
 {
     u64 offset = offset_in(device, target, length, false);

@@ -28,11 +28,6 @@ void tarn_persist_zero(const struct tarn_device *device, void *target, tarn_size
 	}
 }
 
-void tarn_persist_store64(const struct tarn_device *device, void *target, unsigned long long value)
-{
-	WRITE_ONCE(*(unsigned long long *)target, value);
-}
-
 void tarn_persist_write_back(const struct tarn_device *device, const void *target, tarn_size_t length)
 {
 	if (device->write_back)

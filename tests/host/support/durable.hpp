@@ -48,7 +48,7 @@ class DurableImage {
             for (auto& [offset, line] : in_flight_)
                 std::copy(line.begin(), line.end(), durable_.begin() + static_cast<long>(offset));
             in_flight_.clear();
-        } else if (event.kind != Kind::kStore64) {
+        } else {
             const u64 end = event.offset + event.length;
             for (u64 at = round_down(event.offset, kLineSize); at < end; at += kLineSize)
                 in_flight_[at] = Line(device_.bytes() + at, device_.bytes() + at + kLineSize);

@@ -48,7 +48,6 @@ int PersistModel::on_event(void* context, const host::Event& event)
         case host::Event::Kind::kCopy:
         case host::Event::Kind::kZero:
         case host::Event::Kind::kWriteBack: self.send(event.offset, event.length); break;
-        case host::Event::Kind::kStore64: break;
         case host::Event::Kind::kFence:
             if (self.at_fence_)
                 self.at_fence_(self.context_);
