@@ -28,14 +28,6 @@ std::optional<Pfn> LockedRange::pfn(FileBlock at) const
     return entry.has_page() ? std::optional<Pfn>(entry.pfn()) : std::nullopt;
 }
 
-bool LockedRange::is_dirty(FileBlock at) const { return tracker_->has_tag(at, DirtyTracker::Tag::kDirty); }
-
-bool LockedRange::is_pinned(FileBlock at) const
-{
-    std::optional<Pfn> page = pfn(at);
-    return page && tarn_mapper_is_pinned(page->value);
-}
-
 void LockedRange::zap()
 {
     tarn_mapper_zap(tracker_->owner_, first_.value, count_);

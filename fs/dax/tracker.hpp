@@ -54,8 +54,6 @@ class [[nodiscard]] LockedRange {
 
     // The page of a block, if it has one.
     std::optional<Pfn> pfn(FileBlock at) const;
-    bool is_dirty(FileBlock at) const;
-    bool is_pinned(FileBlock at) const;
 
     // Removes every PTE of the range. May sleep.
     void zap();

@@ -320,7 +320,7 @@ TEST_F(TrackerEntries, NoWritablePageWithoutATagWhateverTheInterleaving)
                 if (random() % 2) {
                     ASSERT_TRUE(entry.install_writable(&fault_, Pfn(block)));
                     // Still locked: nobody may have cleaned it.
-                    ASSERT_TRUE(entry.is_dirty(FileBlock(block)));
+                    ASSERT_TRUE(has(block, Tag::kDirty));
                     ASSERT_FALSE(has(block, Tag::kWriteBack));
                 }
             }
