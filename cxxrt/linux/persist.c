@@ -8,6 +8,7 @@
 #include <linux/mm.h>
 #include <linux/string.h>
 
+#include "cxxrt/linux/page.h"
 #include "cxxrt/runtime.h"
 
 void tarn_persist_copy(const struct tarn_device *device, void *target, const void *source, tarn_size_t length)
@@ -43,8 +44,7 @@ int tarn_persist_fence(const struct tarn_device *device)
 	return blkdev_issue_flush(device->handle);
 }
 
-/* An idle page of a DAX device has one reference, its driver's. */
 int tarn_device_is_pinned(const struct tarn_device *device, unsigned long long block)
 {
-	return device->first_pfn && page_ref_count(pfn_to_page(device->first_pfn + block)) > 1;
+	return device->first_pfn && tarn_pfn_is_pinned(device->first_pfn + block);
 }

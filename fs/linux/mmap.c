@@ -13,6 +13,7 @@
 #include <linux/pagemap.h>
 #include <linux/pfn_t.h>
 
+#include "cxxrt/linux/page.h"
 #include "fs/file_core.h"
 #include "fs/linux/file.h"
 #include "fs/linux/glue.h"
@@ -93,10 +94,9 @@ void tarn_mapper_zap(struct tarn_inode *inode, unsigned long long block, unsigne
 	unmap_mapping_pages(tarn_vfs_of(inode)->i_mapping, block, count, false);
 }
 
-/* A devmap page that nobody uses has one reference, the driver's. */
 int tarn_mapper_is_pinned(unsigned long long pfn)
 {
-	return page_ref_count(pfn_to_page(pfn)) > 1;
+	return tarn_pfn_is_pinned(pfn);
 }
 
 void tarn_mapper_attach(struct tarn_inode *inode, unsigned long long block, unsigned long long pfn)
