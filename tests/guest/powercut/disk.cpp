@@ -28,6 +28,7 @@ bool Hands::execute(const Operation& op)
         case Action::Append: return write(op);
         case Action::Map: return map(op);
         case Action::Allocate: return allocate(op, 0);
+        case Action::Keep: return allocate(op, FALLOC_FL_KEEP_SIZE);
         case Action::Punch: return allocate(op, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
         case Action::Zero: return allocate(op, FALLOC_FL_ZERO_RANGE);
         case Action::Truncate: return truncate(path.c_str(), static_cast<off_t>(op.length)) == 0;
@@ -71,7 +72,7 @@ bool Hands::map(const Operation& op)
         return false;
     Bytes bytes = new_bytes(op);
     memcpy(static_cast<uint8_t*>(at) + (op.offset - from), bytes.data(), bytes.size());
-    bool synced = msync(at, length, MS_SYNC) == 0;
+    bool synced = (op.pattern % 2 ? fsync(fd.get()) : msync(at, length, MS_SYNC)) == 0;
     return munmap(at, length) == 0 && synced;
 }
 

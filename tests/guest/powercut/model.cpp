@@ -67,6 +67,7 @@ void Model::apply(const Operation& op)
         case Action::Truncate:
         case Action::Open: nodes_[op.node].data.resize(op.length); return;
         case Action::Chmod: nodes_[op.node].mode = op.mode; return;
+        case Action::Keep:
         case Action::Sync: return;
     }
 }
@@ -97,7 +98,7 @@ std::optional<Operation> Chooser::try_one()
     if (dice < 80)
         return map();
     if (dice < 83)
-        return fallocate(Action::Allocate);
+        return fallocate(random_.below(3) ? Action::Allocate : Action::Keep);
     if (dice < 86)
         return fallocate(Action::Punch);
     if (dice < 88)

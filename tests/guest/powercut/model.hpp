@@ -68,6 +68,7 @@ enum class Action {
     Map,
     Truncate,
     Allocate,
+    Keep,  // allocate, and keep the size
     Punch,
     Zero,
     Open,
