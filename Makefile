@@ -221,7 +221,7 @@ soak: setup
 	$(Q)TARN_BUILD=$(B) tests/run $(soak-parts)
 
 soak-host: $(B)/host/asan/tarn_tests
-	$(Q)tests/run-gtest $< --gtest_repeat=$(SOAK) $(if $(FILTER),--gtest_filter='$(FILTER)')
+	$(Q)TARN_SOAK=$(SOAK) tests/run-gtest $< --gtest_repeat=$(SOAK) $(if $(FILTER),--gtest_filter='$(FILTER)')
 
 soak-guest: all guest-programs
 	$(Q)TARN_SOAK=$(SOAK) tests/guest/run --soak $(if $(KVER),--kernel $(call series,$(KVER)))
