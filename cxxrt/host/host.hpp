@@ -70,6 +70,10 @@ void pretend_time(const tarn_time* now);
 // Makes tarn_random32() repeat from `seed` in this thread; 0: unpredictable again.
 void seed_random(u64 seed);
 
+// Called where a thread would have to wait for another (a lock, tarn_wait_on), again and again until it need not: for
+// tests that run their threads one at a time. Null: it sleeps. Set while no other thread is in the runtime.
+void set_waiter(void (*waiter)());
+
 // How deep this thread is in tarn_nofs_begin().
 unsigned nofs_depth();
 // Locks of the runtime this thread holds (counted in debug builds only).

@@ -45,6 +45,18 @@ void must(int error, const char* what)
         tarn_bug(__FILE__, __LINE__, what);
 }
 
+void (*waiter)() = nullptr;
+
+// Takes a lock by sleeping, or by trying whenever the waiter has let another thread run.
+template <class Lock>
+void acquire(Lock* lock, int (*take)(Lock*), int (*try_take)(Lock*), const char* what)
+{
+    if (!waiter)
+        return must(take(lock), what);
+    while (try_take(lock) != 0)
+        waiter();
+}
+
 // Waiters for one of many addresses. `announced` counts wakes: a waiter looks at the condition outside the
 // queue's mutex (the condition may take locks that a waker holds) and sleeps only if no wake came since
 // before it looked.
@@ -64,6 +76,8 @@ WaitQueue& wait_queue(const void* address)
 
 }  // namespace
 
+void tarn::host::set_waiter(void (*called)()) { waiter = called; }
+
 extern "C" {
 
 void tarn_mutex_init(struct tarn_mutex* lock, unsigned int rank, const char*)
@@ -79,7 +93,7 @@ void tarn_mutex_destroy(struct tarn_mutex* lock)
 void tarn_mutex_lock(struct tarn_mutex* lock, unsigned int nesting)
 {
     note_lock(lock, host(lock).rank, nesting, false);
-    must(pthread_mutex_lock(&host(lock).lock), "pthread_mutex_lock");
+    acquire(&host(lock).lock, pthread_mutex_lock, pthread_mutex_trylock, "pthread_mutex_lock");
 }
 void tarn_mutex_unlock(struct tarn_mutex* lock)
 {
@@ -100,7 +114,7 @@ void tarn_rwlock_destroy(struct tarn_rwlock* lock)
 void tarn_rwlock_lock_shared(struct tarn_rwlock* lock, unsigned int nesting)
 {
     note_lock(lock, host(lock).rank, nesting, false);
-    must(pthread_rwlock_rdlock(&host(lock).lock), "pthread_rwlock_rdlock");
+    acquire(&host(lock).lock, pthread_rwlock_rdlock, pthread_rwlock_tryrdlock, "pthread_rwlock_rdlock");
 }
 void tarn_rwlock_unlock_shared(struct tarn_rwlock* lock)
 {
@@ -110,7 +124,7 @@ void tarn_rwlock_unlock_shared(struct tarn_rwlock* lock)
 void tarn_rwlock_lock_exclusive(struct tarn_rwlock* lock, unsigned int nesting)
 {
     note_lock(lock, host(lock).rank, nesting, false);
-    must(pthread_rwlock_wrlock(&host(lock).lock), "pthread_rwlock_wrlock");
+    acquire(&host(lock).lock, pthread_rwlock_wrlock, pthread_rwlock_trywrlock, "pthread_rwlock_wrlock");
 }
 void tarn_rwlock_unlock_exclusive(struct tarn_rwlock* lock)
 {
@@ -131,7 +145,7 @@ void tarn_spinlock_lock(struct tarn_spinlock* lock)
 {
     note_lock(lock, host(lock).rank, 0, true);
     while (host(lock).taken.exchange(1, std::memory_order_acquire))
-        sched_yield();
+        waiter ? waiter() : static_cast<void>(sched_yield());
 }
 void tarn_spinlock_unlock(struct tarn_spinlock* lock)
 {
@@ -142,6 +156,11 @@ void tarn_spinlock_unlock(struct tarn_spinlock* lock)
 void tarn_wait_on(const void* address, int (*condition)(void* argument), void* argument)
 {
     may_sleep("tarn_wait_on");
+    while (waiter) {
+        if (condition(argument))
+            return;
+        waiter();
+    }
     WaitQueue& queue = wait_queue(address);
     for (;;) {
         pthread_mutex_lock(&queue.lock);
