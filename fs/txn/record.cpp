@@ -92,7 +92,7 @@ bool op_is_sound(const Layout& layout, Op& op)
     return false;
 }
 
-// Sets or clears bits, keeps the counter in step, and writes both back.
+// Sets or clears bits and writes them back; keeps the counter in step, which retirement and recount_bitmaps write back.
 void apply_bits(Media& media, const Op& op)
 {
     auto& bitmap = *reinterpret_cast<tarnfs_bitmap*>(media.writable(op.block));
@@ -113,7 +113,6 @@ void apply_bits(Media& media, const Op& op)
         __atomic_fetch_sub(&bitmap.set, changed, __ATOMIC_RELAXED);
     const u32 last = op.first + op.count - 1;
     media.write_back(&bitmap.words[op.first / 64], (last / 64 - op.first / 64 + 1) * kWordSize);
-    media.write_back(&bitmap.set, sizeof(bitmap.set));
 }
 
 // The bytes of the media an operation targets.
