@@ -74,6 +74,7 @@ class Journals {
     Result<Mark> write_back_records(Journal& journal, Sequence floor);
     void write_slot(Journal& journal, Sequence floor, u64 tail, u32 lap);
     void repeat_slot(Journal& journal);
+    void repeat_record(Bytes record);
     Status read_slots(Journal& journal, Sequence& floor);
 
     Media& media_;

@@ -6,8 +6,10 @@
 // to an operation nobody was told about. Cost: the journals' contents, whatever the size of the device.
 //
 // Crash argument: applying is idempotent, and no slot changes before the fence behind the last apply. A crash
-// inside recovery repeats it from the same slots; restart() makes these durable before it overwrites the
-// older ones. Counters of bitmaps are derived: the ones touched are recounted at the end.
+// inside recovery repeats it from the same slots and records: nothing is applied before all records are
+// durable, and restart() makes the slots durable before it overwrites the older ones. That they were read
+// does not say so: the fence behind them may have failed, in a mount that has ended since or in an earlier
+// try. Counters of bitmaps are derived: the ones touched are recounted at the end.
 #include <cstring>
 
 #include "fs/txn/journal.hpp"
@@ -56,9 +58,7 @@ Status Journals::read_slots(Journal& journal, Sequence& floor)
     return Error::kBadJournal;
 }
 
-// Stores the newest slot once more, as it is. The other one may be overwritten only when this one is durable,
-// and that a slot was read does not say so: the fence behind it may have failed, in a mount that has ended
-// since or in an earlier try.
+// Stores the newest slot once more, as it is. The other one may be overwritten only when this one is durable.
 void Journals::repeat_slot(Journal& journal)
 {
     byte* newest = media_.writable(journal.header) +
@@ -66,6 +66,15 @@ void Journals::repeat_slot(Journal& journal)
     tarnfs_journal_slot slot;
     memcpy(&slot, newest, sizeof(slot));
     media_.copy(newest, &slot, sizeof(slot));
+}
+
+// The same for a record, which may take effect only when it is durable.
+void Journals::repeat_record(Bytes record)
+{
+    Journal& journal = journals_[header_of(record).journal];
+    memcpy(journal.staging.data(), record.data(), record.size());
+    byte* target = media_.writable(journal.ring()) + (record.data() - media_.at(journal.ring()));
+    media_.copy(target, journal.staging.data(), record.size());
 }
 
 // Visits every record at or above `floor` of all journals in sequence order. Visit returns a Status.
@@ -118,6 +127,11 @@ Result<u64> Journals::recover()
         tarn_log_device(&media_.device(), TARN_LOG_ERROR, "recovery is needed but the device is read-only");
         return Error::kReadOnly;
     }
+    TRY(merge(media_, layout_, all, recovery_floor_, [&](Bytes record) -> Status {
+        repeat_record(record);
+        return Ok{};
+    }));
+    TRY(media_.fence());
     TRY(merge(media_, layout_, all, recovery_floor_, [&](Bytes record) -> Status {
         apply_record(media_, record);
         return Ok{};

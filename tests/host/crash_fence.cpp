@@ -134,6 +134,35 @@ TEST(CrashFence, TheMountAfterAFailedOneKeepsAGoodSlot)
         }
 }
 
+// A record was read, but the fence behind it had failed: the power goes while it is replayed. What it does is not there
+// without it.
+TEST(CrashFence, TheMountAfterAFailedOneReplaysWhatIsDurable)
+{
+    for (u64 nth = 1; nth <= 4; nth++) {
+        LogCapture log;
+        NamespaceFixture t;
+        const Layout layout = t.files.fs().volume().layout();
+        const auto before = t.files.device().image();
+        t.files.device().fail_fences_from(1);
+        EXPECT_NE(t.create(kRoot, "file", kFile), Error::kNone);
+        t.files.device().fail_fences_from(0);
+        t.files.unmount();
+        TestDevice device(before);
+        DurableImage durable(device);
+        device.restore(t.files.device().image());
+        durable.remember_before_fence(nth);
+        AtFence stored{device, nth, {}};
+        device.set_observer({&stored, AtFence::on_event});
+        ASSERT_TRUE(FileSystem::open(device.device(), Access::kReadWrite).is_ok());
+        std::vector<std::byte> cut = stored.image;
+        ASSERT_EQ(cut.size(), before.size());
+        const u64 from = layout.journal_start.value * kBlockSize, end = layout.bitmap_start.value * kBlockSize;
+        std::memcpy(cut.data() + from, durable.remembered().data() + from, end - from);
+        TestDevice survived(cut);
+        EXPECT_EQ(check_device(survived).text(), "") << "fence " << nth;
+    }
+}
+
 TEST(CrashFence, AFailedStartOfChangesIsNotRepeated)
 {
     TestVolume volume;
