@@ -34,8 +34,8 @@ class FileSystem {
     // Changes are refused: mounted so, damaged, or shut down.
     bool is_read_only() const { return !volume_.may_change().is_ok(); }
 
-    // Everything committed is durable; with settle also in place, so that nothing needs replay. May sleep.
-    // Errors: kShutDown, kDeviceFlush.
+    // Whatever has returned is durable; with settle also in place, so that nothing needs replay. May sleep.
+    // Errors: kShutDown, of settle also kDeviceFlush.
     Status sync();
     Status settle();
 

@@ -29,16 +29,20 @@ void expect_stopped(NamespaceFixture& t, const std::vector<std::byte>& image)
 
 }  // namespace
 
-TEST(CrashFence, AFailedSyncStopsChanges)
+TEST(CrashFence, SyncFindsEverythingDurable)
 {
     NamespaceFixture t;
     DurableImage durable(t.files.device());
     ASSERT_EQ(t.create(kRoot, "before", kFile), Error::kNone);
+    const u64 fences = durable.fences();
+    EXPECT_TRUE(t.files.fs().sync().is_ok());
+    EXPECT_EQ(durable.fences(), fences);
     LogCapture log;
     t.files.device().fail_fences_from(1);
-    EXPECT_EQ(t.files.fs().sync().error(), Error::kDeviceFlush);
-    expect_stopped(t, durable.bytes());
+    EXPECT_EQ(t.files.fs().settle().error(), Error::kDeviceFlush);
+    EXPECT_EQ(t.files.fs().sync().error(), Error::kShutDown);
     EXPECT_TRUE(log.contains("shut down"));
+    expect_stopped(t, durable.bytes());
 }
 
 TEST(CrashFence, AFailedFenceOfALinkTargetStopsChanges)
