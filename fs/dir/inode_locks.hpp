@@ -18,13 +18,15 @@ class InodeLocks {
         for (unsigned i = 0; i < count_; i++)
             held_[i]->lock.lock(i);
     }
-    ~InodeLocks() TARN_NO_ANALYSIS
+    ~InodeLocks() { release(); }
+    InodeLocks(const InodeLocks&) = delete;
+    InodeLocks& operator=(const InodeLocks&) = delete;
+
+    void release() TARN_NO_ANALYSIS
     {
         while (count_)
             held_[--count_]->lock.unlock();
     }
-    InodeLocks(const InodeLocks&) = delete;
-    InodeLocks& operator=(const InodeLocks&) = delete;
 
   private:
     // Insertion in order.

@@ -9,6 +9,7 @@
 
 #include <cstring>
 
+#include "cxxrt/mutant.hpp"
 #include "fs/dir/inode_locks.hpp"
 
 namespace tarn {
@@ -88,6 +89,8 @@ Result<Namespace::Created> Namespace::create(Inode& dir, Bytes name, const NewIn
         const TreeRoot root{created.record, created.number, created.generation, TARNFS_TREE_EXTENTS};
         TRY(BlockMap(volume_, root).publish(txn, FileBlock(0), target.take(0)));
     }
+    if (mutant(Mutant::kHalfMadeInode))
+        TRY(txn.commit());
     TRY(fs_.inodes().claim(txn, reserved));
     TRY(txn.commit());
     reserved.keep();
@@ -159,6 +162,11 @@ Status Namespace::link(Inode& dir, Bytes name, Inode& inode, const tarn_time& no
         return Error::kNotDirectory;
     Transaction txn(volume_);
     tarnfs_inode& record = TRY(txn.edit_inode_record(inode.record));
+    if (mutant(Mutant::kLinkCountFirst)) {
+        record.links++;
+        TRY(txn.commit());
+        record.links--;
+    }
     if (is_type(record.mode, kTypeDirectory))
         return Error::kIsDirectory;
     if (record.links == 0)
@@ -225,7 +233,9 @@ Status Namespace::drop_link(Transaction& txn, Inode& inode, const tarn_time& now
     }
     record.version++;
     set_change_time(record, now);
-    return record.links ? Status(Ok{}) : fs_.inodes().add_orphan(txn, inode);
+    if (record.links || mutant(Mutant::kUnlinkLeaksInode))
+        return Ok{};
+    return fs_.inodes().add_orphan(txn, inode);
 }
 
 Result<u32> Namespace::read(Inode& dir, u64 cookie, MutableBytes buffer)

@@ -84,6 +84,8 @@ class Namespace {
     Status drop_link(Transaction& txn, Inode& inode, const tarn_time& now);
     Status check_entry(const Inode& dir, Bytes name, const Inode& inode);
     Status check_target(const Rename& what);
+    Status erase_apart(const Rename& what);
+    Status store_times(Inode& inode, const tarn_times& times);
     Status rename_entries(Transaction& txn, const Rename& what);
     Status rename_records(Transaction& txn, const Rename& what);
     Directory directory(const Inode& dir) { return Directory(volume_, dir.tree()); }

@@ -4,10 +4,19 @@
 // Crash argument: both entries, both directories' counts, the moved inode's parent and change time, and the
 // target's last link with its orphan bit are one record: the inode has the old name or the new one, never
 // both or neither, and the target is named, or an orphan.
+#include "cxxrt/mutant.hpp"
 #include "fs/dir/inode_locks.hpp"
 #include "fs/dir/namespace.hpp"
 
 namespace tarn {
+
+// The bug of two mutants: not in the transaction of the rest.
+inline Status Namespace::erase_apart(const Rename& what)
+{
+    Transaction txn(volume_);
+    TRY(directory(what.from_dir).erase(txn, what.from));
+    return txn.commit();
+}
 
 Status Namespace::rename(const Rename& what)
 {
@@ -19,12 +28,15 @@ Status Namespace::rename(const Rename& what)
         TRY(check_target(what));
     if (what.to_dir.read().links == 0)
         return Error::kNotFound;
+    if (mutant(Mutant::kRenameLosesSource))
+        TRY(erase_apart(what));
     Transaction txn(volume_);
     TRY(rename_records(txn, what));
     TRY(rename_entries(txn, what));
     if (what.target)
         TRY(drop_link(txn, *what.target, what.now));
-    return txn.commit();
+    TRY(txn.commit());
+    return mutant(Mutant::kRenameShowsBoth) ? erase_apart(what) : Status(Ok{});
 }
 
 // The target is what `to` names and of the same sort: a directory, or not.
@@ -44,6 +56,8 @@ Status Namespace::rename_entries(Transaction& txn, const Rename& what)
         TRY(to.replace(txn, what.to, what.moved.number, type));
     else
         TRY(to.insert(txn, what.to, what.moved.number, type));
+    if (mutant(Mutant::kRenameLosesSource) || mutant(Mutant::kRenameShowsBoth))
+        return Ok{};
     return directory(what.from_dir).erase(txn, what.from);
 }
 
@@ -70,7 +84,7 @@ Status Namespace::rename_records(Transaction& txn, const Rename& what)
     touch_directory(from, what.now);
     if (crosses)
         touch_directory(to, what.now);
-    if (crosses && moved_link)
+    if (crosses && moved_link && !mutant(Mutant::kRenameForgetsParent))
         moved.parent = what.to_dir.number.value;
     moved.version++;
     set_change_time(moved, what.now);

@@ -2,6 +2,7 @@
 // BlockMap: see block_map.hpp.
 #include "fs/file/block_map.hpp"
 
+#include "cxxrt/mutant.hpp"
 #include "fs/dax/tracker.hpp"
 
 namespace tarn {
@@ -138,7 +139,7 @@ Status BlockMap::carve(Transaction& txn, const Extent& extent, FileBlock from, F
     const Extent tail{to, extent.end() - to, extent.device + (to - extent.first), extent.unwritten};
     if (head.count)
         TRY(tree_.replace(txn, head.first.value, ExtentValue(head).bytes()));
-    else
+    else if (!mutant(Mutant::kDoubleFree))
         TRY(tree_.erase(txn, extent.first.value));
     if (tail.count)
         TRY(tree_.insert(txn, tail.first.value, ExtentValue(tail).bytes(), Use::kReserve));

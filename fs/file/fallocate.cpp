@@ -18,6 +18,7 @@
 // Crash argument: a step is one transaction, and each leaves a file that reads as before it, or as zeroes in
 // more of the range. The zeroes in parts of blocks, and behind an old end that moves, are fenced before the
 // first step.
+#include "cxxrt/mutant.hpp"
 #include "fs/file/file.hpp"
 #include "fs/file_core.h"
 
@@ -54,7 +55,8 @@ Status File::begin_fallocate(tarn_fallocate& request)
     bool zeroed = false;
     if (request.kind != TARN_FALLOCATE_KEEP)
         zeroed = TRY(begin_clearing(request, size));
-    if (!request.keep_size && end > size && TRY(zero_behind(size, end)))
+    if (!request.keep_size && end > size && !mutant(Mutant::kAllocateKeepsTail) &&
+        TRY(zero_behind(size, end)))
         zeroed = true;
     request.allocate_from = file_block(request.offset).value;
     return zeroed ? fence() : Status(Ok{});
@@ -79,8 +81,10 @@ Result<bool> File::begin_clearing(tarn_fallocate& request, u64 size)
     }
     request.clear_from = first.value;
     request.clear_end = behind.value;
-    const bool head = TRY(zero_part(request.offset, min(end, byte_offset(first))));
-    const bool tail = TRY(zero_part(max(byte_offset(behind), request.offset), end));
+    const bool head =
+        !mutant(Mutant::kPunchKeepsHead) && TRY(zero_part(request.offset, min(end, byte_offset(first))));
+    const bool tail =
+        !mutant(Mutant::kPunchKeepsTail) && TRY(zero_part(max(byte_offset(behind), request.offset), end));
     return head || tail;
 }
 

@@ -11,6 +11,7 @@
 // forgets a dirty entry of a block that the file keeps if the power goes now: truncation writes back first.
 // After a shutdown nobody is told that anything is durable: what was dirty then may have been forgotten with
 // its inode.
+#include "cxxrt/mutant.hpp"
 #include "fs/file/file.hpp"
 
 namespace tarn {
@@ -43,6 +44,8 @@ Status File::sync(FileBlock from, FileBlock last)
 
 void File::write_back(const LockedRange& range, FileBlock at)
 {
+    if (mutant(Mutant::kStoreNotWrittenBack))
+        return;
     if (std::optional<Pfn> page = range.pfn(at))
         media_.write_back(media_.at(media_.block_of_pfn(*page)), kBlockSize);
 }

@@ -20,6 +20,7 @@
 // Crash argument: the size is committed in the transaction that begins the freeing, so a crash leaves either
 // the old file, or the new size with an orphan mark by which the mount frees what is behind it. Nothing
 // behind the size is believed.
+#include "cxxrt/mutant.hpp"
 #include "fs/file/file.hpp"
 
 namespace tarn {
@@ -49,7 +50,7 @@ Result<bool> File::has_blocks_behind(u64 end)
 Status File::grow(u64 from, u64 to, const tarn_times& times)
 {
     TRY(free_behind_end(from));
-    if (TRY(zero_behind(from, to)))
+    if (!mutant(Mutant::kGrowKeepsTail) && TRY(zero_behind(from, to)))
         TRY(fence());
     ExclusiveGuard guard(inode_.lock);
     Transaction txn(volume_);
@@ -96,8 +97,11 @@ Status File::shrink(u64 to, const tarn_times& times)
     const FileBlock first = file_block_up(to);
     if (tracker_.find_pinned(first, kLastFileBlock))
         return Error::kBusy;
-    TRY(sync(first, kLastFileBlock));
+    if (!mutant(Mutant::kShrinkForgetsDirty))
+        TRY(sync(first, kLastFileBlock));
     forget(first, kLastFileBlock);
+    if (mutant(Mutant::kShrinkZeroesFirst))
+        TRY(zero_behind(to, to + kBlockSize));
     const bool all_freed = TRY(shrink_record(to, times));
     // The size has changed, so the call succeeds: what is left undone is behind the end, where it does not
     // show.
@@ -136,7 +140,7 @@ Result<bool> File::shrink_record(u64 to, const tarn_times& times)
         TRY(blocks.unmap(txn, first, count, &done));
         all_freed = done >= count;
     }
-    if (!all_freed)
+    if (!all_freed && !mutant(Mutant::kShrinkLeaksBlocks))
         TRY(inode_.fs.inodes().add_orphan(txn, inode_));
     TRY(txn.commit());
     return all_freed;

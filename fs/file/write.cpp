@@ -16,6 +16,7 @@
 // Crash argument: fresh bytes are fenced before the record that publishes them; a record that grows the size is committed
 // only after all bytes below the new size were fenced, those zeroed behind the old end included. Overwritten bytes below
 // the old size are fenced by write_end.
+#include "cxxrt/mutant.hpp"
 #include "fs/file/file.hpp"
 #include "fs/file_core.h"
 
@@ -35,7 +36,7 @@ Result<u64> File::write(tarn_write& write)
     const u64 end = size();
     if (write.offset + write.length > end)
         TRY(free_behind_end(end));
-    if (write.offset > end)
+    if (write.offset > end && !mutant(Mutant::kWriteKeepsTail))
         TRY(zero_behind(end, write.offset));
     u64 length = min<u64>(write.length, TARN_WRITE_STEP);
     FileBlock first = file_block(write.offset);
@@ -131,7 +132,7 @@ Result<u64> File::fill_and_publish(tarn_write& write, FileBlock first, Token&& e
 Status File::log_growth(Transaction& txn, u64 size, const tarn_times& times)
 {
     tarnfs_inode& record = TRY(txn.edit_inode_record(inode_.record));
-    record.size = max<u64>(record.size, size);
+    record.size = mutant(Mutant::kSizeFromStaleEnd) ? size : max<u64>(record.size, size);
     set_modify_time(record, times.modify);
     set_change_time(record, times.change);
     return Ok{};

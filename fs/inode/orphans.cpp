@@ -7,6 +7,7 @@
 // too; it still has links, and finishing means freeing the blocks behind its size.
 #include <cstring>
 
+#include "cxxrt/mutant.hpp"
 #include "fs/filesystem.hpp"
 #include "fs/inode/group.hpp"
 
@@ -16,6 +17,8 @@ Status InodeTable::add_orphan(Transaction& txn, const Inode& inode)
 {
     if (TRY(is_orphan(inode)))
         return Ok{};
+    if (mutant(Mutant::kNumberReused))
+        release(inode.number);
     Group* its_group = TRY(group(group_of(inode.number)));
     return txn.set_bits(its_group->orphans, index_in_group(inode.number), 1);
 }

@@ -7,20 +7,23 @@ namespace tarn {
 Initialised<InFlight> Reserved::zero(Media& media) &&
 {
     Run run = run_;
-    media.zero(media.writable(run.start), run.count * kBlockSize);
+    if (!mutant(Mutant::kFaultSkipsZero))
+        media.zero(media.writable(run.start), run.count * kBlockSize);
     return Initialised<InFlight>(spend(), run);
 }
 
 Converted<InFlight> Unwritten::zero(Media& media) &&
 {
     const Run run = spend();
-    media.zero(media.writable(run.start), run.count * kBlockSize);
+    if (!mutant(Mutant::kUnwrittenSkipsZero))
+        media.zero(media.writable(run.start), run.count * kBlockSize);
     return Converted<InFlight>(run);
 }
 
 Status InFlightBatch::fence(Media& media, DurableBatch& durable) &&
 {
-    TRY(media.fence());
+    if (!mutant(Mutant::kNoFenceBeforeRecord))
+        TRY(media.fence());
     for (auto& token : tokens_) {
         TRY(durable.tokens_.reserve_one());
         Run run = token.run_;

@@ -20,6 +20,7 @@
 #pragma once
 #include <optional>
 
+#include "cxxrt/mutant.hpp"
 #include "cxxrt/vector.hpp"
 #include "fs/media/media.hpp"
 
@@ -172,7 +173,8 @@ class [[nodiscard]] Converted : public UnwrittenBase {
     Result<Converted<Durable>> fence(Media& media) &&
         requires std::is_same_v<State, InFlight>
     {
-        TRY(media.fence());
+        if (!mutant(Mutant::kConversionNotFenced))
+            TRY(media.fence());
         return Converted<Durable>(this->spend());
     }
 
@@ -240,9 +242,9 @@ FilledBytes fill_run(Media& media, Run run, u64 head, u64 length, Copy&& copy)
         return {0, 0};
     const u64 used = head + copied;
     const u64 end = round_up(used, kBlockSize);
-    if (head)
+    if (head && !mutant(Mutant::kFillSkipsHead))
         media.zero(start, head);
-    if (end > used)
+    if (end > used && !mutant(Mutant::kFillSkipsTail))
         media.zero(start + used, end - used);
     return {copied, end / kBlockSize};
 }

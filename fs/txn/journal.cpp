@@ -19,6 +19,7 @@
 
 #include <cstring>
 
+#include "cxxrt/mutant.hpp"
 #include "fs/txn/record.hpp"
 #include "fs/txn/transaction.hpp"
 
@@ -68,7 +69,8 @@ Result<Sequence> Journals::append(Journal& journal, u32 bytes)
     MutableBytes record(journal.staging.data(), bytes);
     finish_record(record, layout_, journal.index, journal.lap, sequence);
     media_.copy(media_.writable(journal.ring()) + journal.head, record.data(), bytes);
-    TRY(media_.fence());
+    if (!mutant(Mutant::kNoFenceOfRecord))
+        TRY(media_.fence());
     apply_record(media_, record);
     journal.head += bytes;
     journal.used += bytes;
@@ -115,7 +117,8 @@ Result<Journals::Mark> Journals::write_back_records(Journal& journal, Sequence f
         }
         if (sequence_of(record) >= floor)
             break;
-        write_back_record(media_, record);
+        if (!mutant(Mutant::kRetireOwnJournal) || &journal == &pick())
+            write_back_record(media_, record);
         mark = Mark{scanner.offset(), scanner.lap(), scanner.scanned()};
     }
     return mark;
@@ -144,7 +147,7 @@ Status Journals::retire()
     for (u32 i = 0; i < journals_.size(); i++)
         marks[i] = TRY(write_back_records(journals_[i], floor));
     TRY(media_.fence());
-    for (u32 i = 0; i < journals_.size(); i++)
+    for (u32 i = 0; i < journals_.size() && !mutant(Mutant::kNoFloor); i++)
         write_slot(journals_[i], floor, marks[i].tail, marks[i].lap);
     TRY(media_.fence());
     for (u32 i = 0; i < journals_.size(); i++) {

@@ -9,6 +9,7 @@
 
 #include <cstring>
 
+#include "cxxrt/mutant.hpp"
 #include "fs/space/bits.hpp"
 #include "fs/txn/journal.hpp"
 #include "fs/txn/transaction.hpp"
@@ -90,6 +91,11 @@ bool op_is_sound(const Layout& layout, Op& op)
                (data || (op.block >= layout.bitmap_start && op.block < layout.bitmap_start + layout.groups));
     }
     return false;
+}
+
+bool is_inode_bitmap(const Media& media, DeviceBlock block)
+{
+    return reinterpret_cast<const tarnfs_bitmap*>(media.at(block))->kind == TARNFS_BITMAP_INODES;
 }
 
 // Sets or clears bits and writes them back; keeps the counter in step, which retirement and recount_bitmaps write back.
@@ -186,12 +192,28 @@ Status RecordWriter::shadow(Shadow& shadow)
     return Ok{};
 }
 
+// The bug of a mutant: what the bitmap's word and counter will be, not what happens to them.
+inline Status RecordWriter::bit_as_word(DeviceBlock block, u32 bit, u8 kind)
+{
+    const auto& bitmap = *reinterpret_cast<const tarnfs_bitmap*>(media_.at(block));
+    const bool sets = kind == TARNFS_OP_SET;
+    const u64 mask = u64{1} << bit % 64;
+    const u64 word = sets ? bitmap.words[bit / 64] | mask : bitmap.words[bit / 64] & ~mask;
+    const u64 counter = u64{sets ? bitmap.set + 1 : bitmap.set - 1} << 32 | bitmap.bits;
+    TRY(words(address_of(block) + offsetof(tarnfs_bitmap, words) + bit / 64 * kWordSize, &word, 1));
+    return words(address_of(block) + offsetof(tarnfs_bitmap, bits), &counter, 1);
+}
+
 Result<u32> RecordWriter::compose(Transaction& transaction)
 {
     used_ = kHeader;
     for (Shadow* s = transaction.shadows_.front(); s; s = transaction.shadows_.next(*s))
         TRY(shadow(*s));
     for (const auto& op : transaction.bits_) {
+        if (mutant(Mutant::kBitsAsWords) && is_inode_bitmap(media_, op.bitmap)) {
+            TRY(bit_as_word(op.bitmap, op.first, op.kind));
+            continue;
+        }
         TRY(word(op_plain(op.kind, op.bitmap.value)));
         TRY(word(u64{op.count} << 32 | op.first));
     }

@@ -25,6 +25,7 @@ class RecordWriter {
     Status word(u64 value);
     Status shadow(Shadow& shadow);
     Status words(MediaAddress at, const u64* source, u32 count);
+    Status bit_as_word(DeviceBlock block, u32 bit, u8 kind);
 
     const Media& media_;
     MutableBytes staging_;

@@ -12,6 +12,7 @@
 // try. Counters of bitmaps are derived: the ones touched are recounted at the end.
 #include <cstring>
 
+#include "cxxrt/mutant.hpp"
 #include "fs/txn/journal.hpp"
 #include "fs/txn/record.hpp"
 
@@ -85,19 +86,21 @@ static Status merge(const Media& media, const Layout& layout, Span<Journal> jour
     auto sources = TRY(Array<Source>::create(journals.size()));
     for (usize i = 0; i < journals.size(); i++) {
         const Journal& journal = journals[i];
+        const Verify verify = mutant(Mutant::kTornRecord) ? Verify::kShape : Verify::kFull;
         scanners[i] = TRY(Box<RecordScanner>::create(media, layout, journal, journal.tail, journal.tail_lap,
-                                                     Verify::kFull));
+                                                     verify));
         sources[i].scanner = scanners[i].get();
-        sources[i].record = scanners[i]->next();
+        if (i == 0 || !mutant(Mutant::kRecoverOwnJournal))
+            sources[i].record = scanners[i]->next();
     }
     for (;;) {
         Source* lowest = nullptr;
         for (Source& source : sources)
             if (!source.record.empty() && (!lowest || sequence_of(source.record) < sequence_of(lowest->record)))
-                lowest = &source;
+                lowest = mutant(Mutant::kRecoverUnordered) && lowest ? lowest : &source;
         if (!lowest)
             break;
-        if (sequence_of(lowest->record) >= floor)
+        if (sequence_of(lowest->record) >= floor || mutant(Mutant::kReplayBelowFloor))
             TRY(visit(lowest->record));
         lowest->record = lowest->scanner->next();
     }

@@ -8,6 +8,7 @@
 
 #include <cstring>
 
+#include "cxxrt/mutant.hpp"
 #include "fs/space/bits.hpp"
 #include "fs/txn/volume.hpp"
 
@@ -165,6 +166,8 @@ Status Transaction::free(Run run, Freed what)
     if (what == Freed::kData) {
         TRY(freed_data_.reserve_one());
         TRY(log_run(run, TARNFS_OP_CLEAR));
+        if (mutant(Mutant::kFreedBeforeRecord))
+            volume_.space().release(run);
         return freed_data_.push(run);
     }
     auto deferred = TRY(Box<DeferredRun>::create());
@@ -235,6 +238,8 @@ void Transaction::settle(Sequence sequence)
         volume_.space().release(run);
     freed_data_.clear();
     while (DeferredRun* deferred = freed_metadata_.pop_front()) {
+        if (mutant(Mutant::kMetadataFreedAtOnce))
+            volume_.space().release(deferred->run);
         deferred->sequence = sequence;
         volume_.space().defer(Box<DeferredRun>::adopt(deferred));
     }

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+// Mutants: known bugs, put into the core on purpose by the crash explorer (tests/crash), which has to catch
+// each. Everywhere else mutant() is false at compile time and its branch is gone.
+#pragma once
+#include "cxxrt/types.hpp"
+
+namespace tarn {
+
+// What each breaks, and of which class it is: the table in tests/crash/mutants.cpp.
+enum class Mutant : u8 {
+    kNone,
+    // Names and inodes.
+    kRenameLosesSource,    // the old name goes in a transaction of its own, first
+    kRenameShowsBoth,      // ... last
+    kRenameForgetsParent,  // the moved directory's ".." does not change
+    kLinkCountFirst,       // the count grows in a transaction ahead of the entry
+    kHalfMadeInode,        // the entry is committed ahead of the inode's bit
+    kUnlinkLeaksInode,     // the last unlink makes no orphan
+    kNumberReused,         // the number of an orphan is free
+    kAttributesNotLogged,  // chmod and chown change memory only
+    kTimesNotLogged,       // so does fsync
+    kTimesInPlace,         // fsync stores times without a record
+    // Contents.
+    kSizeFromStaleEnd,     // a write sets the size to where it ended
+    kShrinkZeroesFirst,    // truncation zeroes behind the new end before it is committed
+    kShrinkForgetsDirty,   // ... forgets what is dirty before it is durable
+    kShrinkLeaksBlocks,    // ... in steps makes no orphan
+    kGrowKeepsTail,        // truncation to a larger size does not zero from the old end on
+    kWriteKeepsTail,       // nor does a write behind the end
+    kAllocateKeepsTail,    // nor does fallocate
+    kPunchKeepsHead,       // punching does not zero the part of the first block ...
+    kPunchKeepsTail,       // ... of the last
+    kFaultSkipsZero,       // a fault gives a fresh block as it was left by others
+    kUnwrittenSkipsZero,   // ... an unwritten one
+    kFillSkipsHead,        // write(2) does not zero before the first byte in a fresh block ...
+    kFillSkipsTail,        // ... behind the last
+    kStoreNotWrittenBack,  // fsync does not write back what was stored through mappings
+    kNoFenceBeforeRecord,  // fresh blocks are published before they are durable
+    kConversionNotFenced,  // ... unwritten ones
+    // Space and journals.
+    kUnflushedTail,        // of a non-temporal copy that does not end with a line (in the emulated pmem)
+    kDoubleFree,           // freed blocks stay mapped, and are freed again
+    kFreedBeforeRecord,    // freed data blocks are reused before the record that frees them is durable
+    kMetadataFreedAtOnce,  // freed tree nodes are reused before the floor has passed the record that freed
+                           // them
+    kNoFenceOfRecord,      // a record is applied before it is durable
+    kUnlockedCommit,       // an inode is unlocked before the commit
+    kBitsAsWords,          // a record says what a bitmap's word becomes, not which bits change
+    kNoFloor,              // a ring's space is reused without a floor above it
+    kRetireOwnJournal,     // retirement leaves the records of idle journals to their processors
+    kTornRecord,           // recovery does not look at checksums
+    kRecoverOwnJournal,    // recovery reads as many journals as this machine has processors: one
+    kRecoverUnordered,     // recovery applies journal after journal, not by sequence
+    kReplayBelowFloor,     // recovery replays what another journal's floor says is over
+    kCount
+};
+
+#ifdef TARN_MUTANTS
+extern Mutant planted_mutant;
+inline bool mutant(Mutant which) { return planted_mutant == which; }
+#else
+constexpr bool mutant(Mutant) { return false; }
+#endif
+
+}  // namespace tarn
