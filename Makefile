@@ -10,12 +10,13 @@
 #   kunit/*.cpp kunit/linux/*.c     in both KUnit modules; kunit/{fs,pmem}/ and kunit/{fs,pmem}/linux/ in one
 #   tools/{mkfs,fsck,tarnfs}.cpp    one program each; any other tools/*.cpp is linked into all three
 #   tests/host/*.cpp  tests/host/*/*.cpp   one GoogleTest program (main is supplied), with TARN_DEBUG
+#   tests/crash/*.cpp               the crash explorer, with a build of the core of its own
 #   tests/compile_fail/*.cpp        each must fail to compile with its `// expect-error: REGEX` and compile with -DFIXED
 #
 # Where things land:
 #   build/<kernel release>/{tarn_pmem,tarnfs}.ko      (objects in obj/ beside them)
 #   build/tools/{mkfs.tarnfs,fsck.tarnfs,tarnfs}
-#   build/host/{asan,tsan}/tarn_tests
+#   build/host/{asan,tsan}/tarn_tests  build/host/crash/tarn_crash
 #
 # A part of `make test` is a target test-PART whose last line reads "N passed, N failed".
 
@@ -90,6 +91,7 @@ HOSTCC ?= $(or $(shell command -v gcc-12),gcc)
 core-cpp := $(filter-out cxxrt/abi.cpp,$(wildcard cxxrt/*.cpp)) \
 	$(wildcard cxxrt/host/*.cpp pmem/*.cpp fs/*.cpp fs/*/*.cpp fs/*/*/*.cpp)
 test-cpp := $(wildcard tests/host/*.cpp tests/host/*/*.cpp)
+crash-cpp := $(wildcard tests/crash/*.cpp)
 # What recognises other file systems, and what makes UUIDs.
 tool-libs := -lblkid -luuid
 tool-mains := $(wildcard tools/mkfs.cpp tools/fsck.cpp tools/tarnfs.cpp)
@@ -103,10 +105,12 @@ host-warnings := -Wall -Wextra -Wundef -Wvla -Wshadow -Wnon-virtual-dtor -Woverl
 host-flags := -std=gnu++20 -g -fno-strict-aliasing -funsigned-char -I. -Iinclude -pthread $(host-warnings)
 core-flags := -fno-exceptions -fno-rtti -Wconversion -Wsign-conversion
 
-variants := tools asan tsan
+variants := tools asan tsan crash
 flags-tools := -O2
 flags-asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize=vptr \
 	-fno-sanitize-recover=all -DTARN_DEBUG=1
+# For bulk: fast, and with the bugs of cxxrt/mutant.hpp, which are off until asked for.
+flags-crash := -O2 -fno-pie -DTARN_MUTANTS=1
 flags-tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread -DTARN_DEBUG=1
 
 define host-variant
@@ -123,7 +127,7 @@ $(B)/host/$(1)/flags: FORCE
 $(B)/host/$(1)/libtarn.a: $(core-cpp:%.cpp=$(B)/host/$(1)/%.o)
 	$$(call say,AR,$$@)
 	$$(Q)ar rcs $$@.$$$$$$$$ $$^ && mv $$@.$$$$$$$$ $$@
--include $$(patsubst %.cpp,$(B)/host/$(1)/%.d,$(core-cpp) $(test-cpp) $(tool-mains) $(tool-cpp))
+-include $$(patsubst %.cpp,$(B)/host/$(1)/%.d,$(core-cpp) $(test-cpp) $(crash-cpp) $(tool-mains) $(tool-cpp))
 endef
 $(foreach v,$(variants),$(eval $(call host-variant,$(v))))
 
@@ -148,10 +152,14 @@ $(B)/host/$(1)/tarn_tests: $(test-cpp:%.cpp=$(B)/host/$(1)/%.o) $(B)/host/$(1)/l
 endef
 $(foreach v,asan tsan,$(eval $(call test-program,$(v))))
 
+$(B)/host/crash/tarn_crash: $(crash-cpp:%.cpp=$(B)/host/crash/%.o) $(B)/host/crash/libtarn.a
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(flags-crash) -no-pie -pthread -o $@.$$$$ $^ && mv $@.$$$$ $@
+
 # ---- tests -------------------------------------------------------------------------------------------------
 
 # The parts of `make test`, in order; each is there once what it runs is there.
-test-parts := check build $(if $(wildcard tests/compile_fail/*.cpp),compile-fail) $(if $(test-cpp),host host-tsan) \
+test-parts := check build $(if $(wildcard tests/compile_fail/*.cpp),compile-fail) $(if $(test-cpp),host host-tsan) crash \
 	$(if $(wildcard tests/guest/run),guest) $(if $(wildcard kunit/*/linux/*.c),kunit)
 
 .PHONY: test setup $(test-parts:%=test-%)
@@ -169,6 +177,12 @@ test-host: $(B)/host/asan/tarn_tests
 # The sanitizer's shadow memory does not fit every random address-space layout: switch that off.
 test-host-tsan: $(B)/host/tsan/tarn_tests
 	$(Q)setarch -R tests/run-gtest $< $(if $(FILTER),--gtest_filter='$(FILTER)')
+
+# Power cuts in the core in every way, and planted bugs that have to be found.
+.PHONY: crash crash-soak
+crash: test-crash
+test-crash: $(B)/host/crash/tarn_crash
+	$(Q)$< --jobs $$(nproc)
 
 test-compile-fail:
 	$(Q)tests/run-compile-fail $(CXX) $(host-flags) $(core-flags) -DTARN_DEBUG=1 -- tests/compile_fail/*.cpp
@@ -215,13 +229,18 @@ test-kunit: debug-modules
 
 # The long forms: what is random goes on SOAK times as long (13: 52 power cuts on each kernel).
 SOAK ?= 13
-soak-parts := soak-host soak-guest
+soak-parts := soak-host crash-soak soak-guest
 .PHONY: soak $(soak-parts)
 soak: setup
 	$(Q)TARN_BUILD=$(B) tests/run $(soak-parts)
 
 soak-host: $(B)/host/asan/tarn_tests
 	$(Q)TARN_SOAK=$(SOAK) tests/run-gtest $< --gtest_repeat=$(SOAK) $(if $(FILTER),--gtest_filter='$(FILTER)')
+
+# Another seed each time: it is printed.
+crash-soak: $(B)/host/crash/tarn_crash
+	$(Q)$< --jobs $$(nproc) --seed $$(date +%s) --thorough $(SOAK) --states $$(($(SOAK) * 1000000)) \
+		--seconds $$(($(SOAK) * 240))
 
 soak-guest: all guest-programs
 	$(Q)TARN_SOAK=$(SOAK) tests/guest/run --soak $(if $(KVER),--kernel $(call series,$(KVER)))
@@ -269,7 +288,7 @@ modules_install: need-kernel $(kernels:%=modules_install-%)
 .PHONY: compile_commands.json
 compile_commands.json:
 	$(Q)scripts/compile-commands -o $@ --cxx '$(CXX) $(host-flags) -DTARN_DEBUG=1' --core-flags='$(core-flags)' \
-		$(foreach k,$(kernels),--objects $(B)/$(k)/obj=$(kdir-$(k))) -- $(core-cpp) $(test-cpp) $(tool-mains) $(tool-cpp)
+		$(foreach k,$(kernels),--objects $(B)/$(k)/obj=$(kdir-$(k))) -- $(core-cpp) $(test-cpp) $(crash-cpp) $(tool-mains) $(tool-cpp)
 
 .PHONY: clean
 clean:
@@ -298,11 +317,13 @@ help:
 #:   make test-compile-fail  programs that must not compile
 #:   make test-host          the core in user space under ASan and UBSan; FILTER=Suite.* picks
 #:   make test-host-tsan     the same under TSan
+#:   make crash              power cuts in the core, in every way, and planted bugs that must be found
 #:   make test-guest         both modules in QEMU on the stock kernels; KVER picks one
 #:   make test-kunit         KUnit in the debug kernel (KASAN, lockdep, UBSAN ...)
 #:   make debug-modules      modules for that kernel, for scripts/guest --kernel debug
 #: Soak
-#:   make soak               the long forms: hours; the parts are soak-host and soak-guest
+#:   make soak               the long forms: hours; the parts are soak-host, crash-soak and soak-guest
+#:   make crash-soak         that part of it
 #:     SOAK=N                  how many times as long as in `make test` (default 13)
 #: Work
 #:   make demo               the short tour: data on tarnfs, a power cut, everything still there

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "tests/crash/glue.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "fs/file_core.h"
+
+namespace tarn::crash {
+
+static thread_local const tarn_device* current_device = nullptr;
+
+CurrentDevice::CurrentDevice(const tarn_device& device) { current_device = &device; }
+CurrentDevice::~CurrentDevice() { current_device = nullptr; }
+
+}  // namespace tarn::crash
+
+using namespace tarn;
+using namespace tarn::crash;
+
+// A page leaves a mapping by truncation (Mount zaps) or write-back, behind which a store faults again: Mount
+// faults before each store, so that zapping need not find the mapping.
+extern "C" {
+
+int tarn_mapper_install(tarn_fault* fault, unsigned long long pfn, tarn_protection protection)
+{
+    if (protection == TARN_MAP_WRITE)
+        fault->pages->install(fault->block, pfn);
+    return 0;
+}
+int tarn_mapper_install_zero(tarn_fault*) { return 0; }
+void tarn_mapper_zap(tarn_inode*, unsigned long long, unsigned long long) {}
+int tarn_mapper_is_pinned(unsigned long long) { return 0; }
+void tarn_mapper_attach(tarn_inode*, unsigned long long, unsigned long long) {}
+void tarn_mapper_detach(tarn_inode*, unsigned long long) {}
+void tarn_mapper_mark_dirty(tarn_inode*) {}
+void tarn_mapper_mark_clean(tarn_inode*) {}
+
+tarn_size_t tarn_user_copy_in(tarn_user* from, void* media, tarn_size_t length)
+{
+    const u64 copied = std::min<u64>({length, from->length - from->position, from->piece});
+    const char* source = from->data + from->position;
+    // As in the kernel: a copy that stops early has stored its last bytes through the cache.
+    const u64 streamed = copied == length ? copied : round_down(copied, kLineSize);
+    if (streamed)
+        tarn_persist_copy(current_device, media, source, streamed);
+    std::memcpy(static_cast<char*>(media) + streamed, source + streamed, copied - streamed);
+    from->position += copied;
+    return copied;
+}
+
+tarn_size_t tarn_user_copy_out(tarn_user* to, const void* media, tarn_size_t length)
+{
+    const u64 copied = std::min<u64>(length, to->length - to->position);
+    std::memcpy(to->data + to->position, media, copied);
+    to->position += copied;
+    return copied;
+}
+
+tarn_size_t tarn_user_zero_out(tarn_user* to, tarn_size_t length)
+{
+    const u64 copied = std::min<u64>(length, to->length - to->position);
+    std::memset(to->data + to->position, 0, copied);
+    to->position += copied;
+    return copied;
+}
+
+}  // extern "C"

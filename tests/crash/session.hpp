@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+// Session: operations on a file system and on the model of one at a time. What the system calls would refuse
+// is refused here; it leaves no trace and is no failure.
+#pragma once
+#include <utility>
+
+#include "tests/crash/model.hpp"
+#include "tests/crash/mount.hpp"
+#include "tests/crash/pmem.hpp"
+
+namespace tarn::crash {
+
+class Session {
+  public:
+    // The model is that of the base image (Session::populate).
+    Session(Pmem& pmem, const Model& model) : pmem_(pmem), model_(model) { mount(); }
+
+    void create(const std::string& path) { make(path, 0100644); }
+    void mkdir(const std::string& path) { make(path, 0040755); }
+    void symlink(const std::string& path, usize length) { make(path, 0120777, std::string(length, 't')); }
+    void make(const std::string& path, u32 mode, const std::string& target = {})
+    {
+        run(model_.create(path, mode, target), [&] { mount_->create(path, mode, now_, target); });
+    }
+    void link(const std::string& from, const std::string& to)
+    {
+        run(model_.link(from, to), [&] { mount_->link(from, to, now_); });
+    }
+    void unlink(const std::string& path)
+    {
+        run(model_.unlink(path), [&] { mount_->unlink(path, now_); });
+    }
+    void rmdir(const std::string& path)
+    {
+        run(model_.rmdir(path), [&] { mount_->unlink(path, now_); });
+    }
+    void rename(const std::string& from, const std::string& to)
+    {
+        run(model_.rename(from, to), [&] { mount_->rename(from, to, now_); });
+    }
+    void write(const std::string& path, u64 offset, u64 length, u64 piece = ~u64{0});
+    void append(const std::string& path, u64 length);
+    void truncate(const std::string& path, u64 size);
+    void fallocate(const std::string& path, const Allocation& what);
+    void store(const std::string& path, u64 offset);
+    // Into the last block behind the end, where nobody looks.
+    void store_behind(const std::string& path);
+    void sync(const std::string& path)
+    {
+        run(model_.sync(path), [&] { mount_->sync(path, now_); });
+    }
+    void sync_data(const std::string& path)
+    {
+        run(model_.sync(path), [&] { mount_->sync_data(path); });
+    }
+    void chmod(const std::string& path, u32 mode, u32 uid)
+    {
+        run(model_.set_attributes(path, mode, uid), [&] { mount_->set_attributes(path, mode, uid, now_); });
+    }
+    void settle() { mount_->settle(); }
+    void hold(const std::string& path)
+    {
+        run(model_.find(path) ? 0 : -ENOENT, [&] { mount_->hold(path); });
+    }
+    // Closes what is held: what has no name is freed.
+    void release() { mount_->release_held(); }
+    void remount();
+    // Nothing that is not durable survives, and it is mounted again; with kReadOnly, so at first, and another
+    // processor makes it writable. Not while a store waits for fsync: what it leaves is not certain.
+    void power_cut(Access first = Access::kReadWrite);
+    // Goes without an unmount.
+    void abandon() { mount_.reset(); }
+
+    // What a small namespace begins with.
+    void populate();
+
+    static void set_now(s64 now) { now_ = now; }
+    // Of the operations since the last call.
+    std::vector<Change> take_changes() { return std::move(changes_); }
+    // Whether one of them was not refused.
+    bool take_done() { return std::exchange(has_done_, false); }
+    const Model& model() const { return model_; }
+    Mount& mounted() { return *mount_; }
+
+  private:
+    void mount(Access first = Access::kReadWrite);
+    template <class Call>
+    void run(int refused, Call call)
+    {
+        if (refused)
+            return;
+        has_done_ = true;
+        call();
+    }
+    void changes(const std::string& path, u64 first, u64 end);
+    std::string pattern(u64 length) const;
+
+    Pmem& pmem_;
+    Model model_;
+    std::unique_ptr<Mount> mount_;
+    static inline thread_local s64 now_ = 1000;  // of the operation of this thread
+    std::vector<Change> changes_;
+    bool has_done_ = false;
+};
+
+}  // namespace tarn::crash
