@@ -103,6 +103,8 @@ struct tarn_device {
 
 /* Copies with non-temporal stores; unaligned heads and tails are stored and written back. Durable after a fence. */
 void tarn_persist_copy(const struct tarn_device *device, void *target, const void *source, tarn_size_t length);
+/* The same for what goes to a journal: counted apart, so that the price of a transaction can be told. */
+void tarn_persist_log(const struct tarn_device *device, void *target, const void *source, tarn_size_t length);
 /* Zeroes in the same way. */
 void tarn_persist_zero(const struct tarn_device *device, void *target, tarn_size_t length);
 /* Writes back every cache line that overlaps [target, target+length). Durable after a fence. */

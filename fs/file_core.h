@@ -24,7 +24,8 @@ struct tarn_user; /* the caller's memory, with a position that moves on: the ker
 
 /* Stores up to `length` bytes from the caller's memory with non-temporal stores, page faults disabled: pages that are
  * not resident end the copy. Does not sleep. Returns the bytes stored. */
-tarn_size_t tarn_user_copy_in(struct tarn_user *from, void *media, tarn_size_t length);
+tarn_size_t tarn_user_copy_in(const struct tarn_device *device, struct tarn_user *from, void *media,
+			      tarn_size_t length);
 /* Copy `length` bytes, or as many zeroes, to the caller's memory; may fault pages in. Return the bytes delivered: fewer
  * only where the caller's memory ends or the device could not be read. */
 tarn_size_t tarn_user_copy_out(struct tarn_user *to, const void *media, tarn_size_t length);

@@ -37,10 +37,13 @@ struct Observer {
 
 // What was done to a device, in calls and bytes.
 struct Counters {
-    Atomic<u64> copies, copied_bytes;
+    Atomic<u64> copies, copied_bytes;  // to journals too
+    Atomic<u64> journal_bytes;
     Atomic<u64> zeroes, zeroed_bytes;
     Atomic<u64> write_backs, written_back_lines;
     Atomic<u64> fences;
+
+    u64 streamed_bytes() const { return copied_bytes.load_relaxed() + zeroed_bytes.load_relaxed(); }
 };
 
 // The host side of a tarn_device: put its address into `handle`. Lives as long as the device is used.

@@ -55,6 +55,13 @@ void tarn_persist_copy(const struct tarn_device* device, void* target, const voi
     tell(device, Event::Kind::kCopy, offset, length);
 }
 
+void tarn_persist_log(const struct tarn_device* device, void* target, const void* source, tarn_size_t length)
+{
+    tarn_persist_copy(device, target, source, length);
+    if (device->handle)
+        backing(device)->counters.journal_bytes.fetch_add(length);
+}
+
 void tarn_persist_zero(const struct tarn_device* device, void* target, tarn_size_t length)
 {
     u64 offset = offset_in(device, target, length, true);

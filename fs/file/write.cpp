@@ -54,7 +54,7 @@ Result<u64> File::write(tarn_write& write)
 // has stored the last bytes through the cache.
 u64 File::copy_in(byte* target, u64 length, tarn_user* from)
 {
-    u64 copied = tarn_user_copy_in(from, target, length);
+    u64 copied = tarn_user_copy_in(&media_.device(), from, target, length);
     TARN_BUG_ON(copied > length);
     if (copied < length)
         media_.write_back(target, copied);
@@ -68,7 +68,6 @@ Result<u64> File::overwrite(tarn_write& write, const Mapping& mapping)
     u64 copied = copy_in(media_.writable(mapping.device) + skip, length, write.from);
     if (copied == 0)
         return copied;
-    media_.account(copied);
     write.unfenced = 1;
     ExclusiveGuard guard(inode_.lock);
     if (write.offset + copied <= inode_.read().size)

@@ -22,13 +22,15 @@
 
 /* ---- the caller's memory ---------------------------------------------------------------------------------- */
 
-tarn_size_t tarn_user_copy_in(struct tarn_user *from, void *media, tarn_size_t length)
+tarn_size_t tarn_user_copy_in(const struct tarn_device *device, struct tarn_user *from, void *media,
+			      tarn_size_t length)
 {
 	size_t copied;
 
 	pagefault_disable();
 	copied = _copy_from_iter_flushcache(media, length, (struct iov_iter *)from);
 	pagefault_enable();
+	tarn_persist_count(device, bytes_streamed, copied);
 	return copied;
 }
 

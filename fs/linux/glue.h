@@ -12,6 +12,7 @@
 #include <linux/dax.h>
 #include <linux/fs.h>
 
+#include "cxxrt/linux/persist.h"
 #include "fs/core.h"
 #include "fs/linux/compat.h"
 
@@ -21,6 +22,8 @@ struct tarn_super {
 	struct dax_device *dax;
 	u64 dax_offset;		   /* bytes from the start of the dax device to block 0 */
 	struct tarn_device device; /* as given to the core */
+	struct tarn_backing backing; /* of device */
+	struct dentry *debug;	     /* its debugfs directory */
 	bool gone;		   /* the device is being removed: its memory must not be touched any more */
 	bool show_dax;		   /* dax was asked for by name: shown in /proc/mounts */
 };
@@ -116,6 +119,16 @@ int tarn_getattr(tarn_idmap *idmap, const struct path *path, struct kstat *stat,
 		 unsigned int query_flags);
 /* ->fsync where only the times may not be durable yet (directories); also the metadata half of a file's. */
 int tarn_fsync_metadata(struct file *file, loff_t start, loff_t end, int datasync);
+
+/* ---- debug.c ------------------------------------------------------------------------------------------ */
+
+/* The mount's directory in debugfs, from when it is mounted until the mount or its device goes: then it is removed, the
+ * second time without effect, one caller at a time. Waits for readers. */
+void tarn_debug_add(struct super_block *sb);
+void tarn_debug_remove(struct super_block *sb);
+/* The module's directory. */
+void tarn_debug_init(void);
+void tarn_debug_exit(void);
 
 /* ---- operation tables --------------------------------------------------------------------------------- */
 

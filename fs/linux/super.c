@@ -69,6 +69,7 @@ static void tarn_handle_failure(struct super_block *sb, u64 offset, u64 length)
 	if (length == U64_MAX) {
 		tarn_error(sb, "the device is being removed while mounted");
 		WRITE_ONCE(tarn_super(sb)->gone, true);
+		tarn_debug_remove(sb); /* another device may get the name now */
 	} else {
 		tarn_error(sb, "memory failure at byte %llu, %llu bytes", offset - tarn_super(sb)->dax_offset,
 			   length);
@@ -161,10 +162,11 @@ static int tarn_map_device(struct super_block *sb, struct fs_context *fc)
 		.write_back = dax_write_cache_enabled(super->dax),
 		.read_only = bdev_read_only(sb->s_bdev),
 		.first_pfn = pfn_t_to_pfn(pfn),
-		.handle = sb->s_bdev,
+		.handle = &super->backing,
 	};
 	strscpy(super->device.name, sb->s_id, sizeof(super->device.name));
-	return 0;
+	super->backing.bdev = sb->s_bdev;
+	return tarn_persist_counts_create(&super->backing);
 }
 
 /* ---- mount and unmount -------------------------------------------------------------------------------- */
@@ -223,6 +225,9 @@ static void tarn_put(struct super_block *sb)
 {
 	struct tarn_super *super = tarn_super(sb);
 
+	mutex_lock(&tarn_failure_lock);
+	tarn_debug_remove(sb);
+	mutex_unlock(&tarn_failure_lock);
 	if (super->fs) {
 		int entered = tarn_enter(sb);
 
@@ -235,6 +240,7 @@ static void tarn_put(struct super_block *sb)
 	mutex_lock(&tarn_failure_lock);
 	fs_put_dax(super->dax, sb);
 	mutex_unlock(&tarn_failure_lock);
+	tarn_persist_counts_destroy(&super->backing);
 	sb->s_fs_info = NULL;
 	kfree(super);
 }
@@ -261,7 +267,10 @@ static int tarn_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (error)
 		return error;
 	tarn_set_uuid(sb, tarn_fs_uuid(tarn_fs(sb)), 16);
-	return tarn_open_root(sb, fc);
+	error = tarn_open_root(sb, fc);
+	if (!error)
+		tarn_debug_add(sb);
+	return error;
 }
 
 static void tarn_put_super(struct super_block *sb)
@@ -450,15 +459,19 @@ static int __init tarn_init(void)
 
 	if (error)
 		return error;
+	tarn_debug_init();
 	error = register_filesystem(&tarn_type);
-	if (error)
+	if (error) {
+		tarn_debug_exit();
 		tarn_inode_cache_destroy();
+	}
 	return error;
 }
 
 static void __exit tarn_exit(void)
 {
 	unregister_filesystem(&tarn_type);
+	tarn_debug_exit();
 	tarn_inode_cache_destroy();
 }
 

@@ -28,13 +28,6 @@ struct Run {
 
 class Media {
   public:
-    // What has been stored since mount; counted always, read by statistics and tests.
-    struct Counters {
-        Atomic<u64> fences;
-        Atomic<u64> lines;  // cache lines written back
-        Atomic<u64> bytes;  // bytes stored with non-temporal stores
-    };
-
     // `device` is copied; the mapping must outlive the Media.
     explicit Media(const tarn_device& device) : device_(device), flush_lock_(Rank::kFlush, "tarnfs_flush") {}
     Media(const Media&) = delete;
@@ -60,18 +53,20 @@ class Media {
     // Non-temporal stores; durable after the next fence of this thread.
     void copy(void* target, const void* source, usize length)
     {
-        counters_.bytes.fetch_add(length);
         tarn_persist_copy(&device_, target, source, length);
     }
-    void zero(void* target, usize length)
+    // The same into a journal.
+    void log(void* target, const void* source, usize length)
     {
-        counters_.bytes.fetch_add(length);
-        tarn_persist_zero(&device_, target, length);
+        tarn_persist_log(&device_, target, source, length);
     }
+    void zero(void* target, usize length) { tarn_persist_zero(&device_, target, length); }
     // Writes back every line that overlaps the range; durable after the next fence of this thread.
-    void write_back(const void* target, usize length);
-    // For a store made by somebody else (a user copy with non-temporal stores): counts it.
-    void account(usize length) { counters_.bytes.fetch_add(length); }
+    void write_back(const void* target, usize length)
+    {
+        if (length)
+            tarn_persist_write_back(&device_, target, length);
+    }
 
     // Makes everything this thread wrote back or stored non-temporally durable. On a Flush device it may
     // sleep. After an error nothing since the last good fence is known durable, what other threads stored
@@ -82,7 +77,6 @@ class Media {
     // return before the failure is known.
     Status fence();
 
-    const Counters& counters() const { return counters_; }
     const tarn_device& device() const { return device_; }
 
   private:
@@ -90,7 +84,6 @@ class Media {
     byte* base() const { return reinterpret_cast<byte*>(device_.base); }
 
     tarn_device device_;
-    Counters counters_;
     Mutex flush_lock_;
     Atomic<u32> failed_{0};  // a fence has
 };

@@ -237,7 +237,6 @@ FilledBytes fill_run(Media& media, Run run, u64 head, u64 length, Copy&& copy)
     TARN_BUG_ON(head + length > run.count * kBlockSize);
     const u64 copied = length ? copy(start + head, length) : 0;
     TARN_BUG_ON(copied > length);
-    media.account(copied);
     if (copied == 0)
         return {0, 0};
     const u64 used = head + copied;

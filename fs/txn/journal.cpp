@@ -68,7 +68,7 @@ Result<Sequence> Journals::append(Journal& journal, u32 bytes)
     const Sequence sequence(next_.fetch_add(1));
     MutableBytes record(journal.staging.data(), bytes);
     finish_record(record, layout_, journal.index, journal.lap, sequence);
-    media_.copy(media_.writable(journal.ring()) + journal.head, record.data(), bytes);
+    media_.log(media_.writable(journal.ring()) + journal.head, record.data(), bytes);
     if (!mutant(Mutant::kNoFenceOfRecord))
         TRY(media_.fence());
     apply_record(media_, record);
@@ -136,7 +136,7 @@ void Journals::write_slot(Journal& journal, Sequence floor, u64 tail, u32 lap)
     slot.update = ++journal.slot_update;
     slot.crc = structure_crc(&slot, sizeof(slot), offsetof(tarnfs_journal_slot, crc));
     byte* target = media_.writable(journal.header) + slot.update % TARNFS_JOURNAL_SLOTS * sizeof(slot);
-    media_.copy(target, &slot, sizeof(slot));
+    media_.log(target, &slot, sizeof(slot));
 }
 
 Status Journals::retire()

@@ -66,7 +66,7 @@ void Journals::repeat_slot(Journal& journal)
                    journal.slot_update % TARNFS_JOURNAL_SLOTS * sizeof(tarnfs_journal_slot);
     tarnfs_journal_slot slot;
     memcpy(&slot, newest, sizeof(slot));
-    media_.copy(newest, &slot, sizeof(slot));
+    media_.log(newest, &slot, sizeof(slot));
 }
 
 // The same for a record, which may take effect only when it is durable.

@@ -37,7 +37,7 @@ void tarn_mapper_detach(tarn_inode*, unsigned long long) {}
 void tarn_mapper_mark_dirty(tarn_inode*) { FakeMapper::current->marked_dirty = true; }
 void tarn_mapper_mark_clean(tarn_inode*) { FakeMapper::current->marked_dirty = false; }
 
-tarn_size_t tarn_user_copy_in(tarn_user*, void*, tarn_size_t) { return 0; }
+tarn_size_t tarn_user_copy_in(const tarn_device*, tarn_user*, void*, tarn_size_t) { return 0; }
 tarn_size_t tarn_user_copy_out(tarn_user*, const void*, tarn_size_t) { return 0; }
 tarn_size_t tarn_user_zero_out(tarn_user*, tarn_size_t) { return 0; }
 

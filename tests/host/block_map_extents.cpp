@@ -299,11 +299,11 @@ TEST_F(BlockMapTest, AppendsAreCheap)
     for (int i = 0; i < 1000; i++) {
         Initialised<Durable> token = zeroed(1, near);
         near = token.run().end();
-        const u64 before = volume().media().counters().bytes.load_relaxed();
+        const u64 before = world_.device().counters().streamed_bytes();
         Transaction txn(volume());
         ASSERT_TRUE(map().publish(txn, FileBlock(at++), std::move(token)).is_ok());
         ASSERT_TRUE(txn.commit().is_ok());
-        most = max(most, volume().media().counters().bytes.load_relaxed() - before);
+        most = max(most, world_.device().counters().streamed_bytes() - before);
     }
     EXPECT_EQ(extents().size(), 1u);
     EXPECT_LE(most, 192u);

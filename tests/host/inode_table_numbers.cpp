@@ -85,12 +85,12 @@ TEST(InodeTable, CreatingAndRemovingAtTheEdgeOfAChunkCostsNoChunkEachTime)
         ASSERT_EQ(t.create(kRoot, std::to_string(i), kFile), Error::kNone);
     ASSERT_EQ(t.create(kRoot, "edge", kFile), Error::kNone);
     ASSERT_EQ(t.unlink(kRoot, "edge"), Error::kNone);
-    const u64 fences = t.files.fs().media().counters().fences.load_relaxed();
+    const u64 fences = t.files.device().counters().fences.load_relaxed();
     for (int i = 0; i < 10; i++) {
         ASSERT_EQ(t.create(kRoot, "edge", kFile), Error::kNone);
         ASSERT_EQ(t.unlink(kRoot, "edge"), Error::kNone);
     }
-    EXPECT_EQ(t.files.fs().media().counters().fences.load_relaxed() - fences, 30u) << "create, unlink, free";
+    EXPECT_EQ(t.files.device().counters().fences.load_relaxed() - fences, 30u) << "create, unlink, free";
 }
 
 TEST(InodeTable, GroupsComeWithUseAndGoAgain)

@@ -253,9 +253,9 @@ TEST(Namespace, AttributesAndTimesAreDurable)
     EXPECT_EQ(got.times.access.seconds, -1);
     EXPECT_EQ(got.times.access.nanoseconds, 999999999u);
 
-    const u64 fences = t.files.fs().media().counters().fences.load_relaxed();
+    const u64 fences = t.files.device().counters().fences.load_relaxed();
     ASSERT_TRUE(t.names().write_times(*t.open(file), got.times).is_ok());
-    EXPECT_EQ(t.files.fs().media().counters().fences.load_relaxed(), fences) << "nothing differed";
+    EXPECT_EQ(t.files.device().counters().fences.load_relaxed(), fences) << "nothing differed";
     got.times.modify.seconds++;
     ASSERT_TRUE(t.names().write_times(*t.open(file), got.times).is_ok());
     EXPECT_EQ(t.record(file).mtime, 2);
@@ -279,7 +279,7 @@ TEST(Namespace, NothingChangesOnAReadOnlyMount)
 TEST(Namespace, EachChangeCostsOneFence)
 {
     NamespaceFixture t;
-    auto fences = [&] { return t.files.fs().media().counters().fences.load_relaxed(); };
+    auto fences = [&] { return t.files.device().counters().fences.load_relaxed(); };
     t.create(kRoot, "warm-up", kFile);
     u64 before = fences();
     t.create(kRoot, "file", kFile);

@@ -81,11 +81,11 @@ TEST(TreeCost, InsertionLogsLittle)
     std::vector<u64> costs;
     for (int i = 0; i < 2000; i++) {
         Transaction txn(world.volume());
-        const u64 before = world->media().counters().bytes.load_relaxed();
+        const u64 before = world.device().counters().streamed_bytes();
         if (!insert_extent(txn, tree, random() % 1'000'000, world.layout()).is_ok())
             continue;
         ASSERT_TRUE(txn.commit().is_ok());
-        costs.push_back(world->media().counters().bytes.load_relaxed() - before);
+        costs.push_back(world.device().counters().streamed_bytes() - before);
     }
     std::sort(costs.begin(), costs.end());
     EXPECT_LE(costs[costs.size() / 2], 320u);         // median
@@ -105,13 +105,13 @@ TEST(TreeCost, ChurnReusesGaps)
     std::mt19937_64 random(1);
     for (int i = 0; i < 2000; i++) {
         Transaction txn(world.volume());
-        const u64 before = world->media().counters().bytes.load_relaxed();
+        const u64 before = world.device().counters().streamed_bytes();
         u64& key = keys[random() % keys.size()];
         ASSERT_TRUE(tree.erase(txn, key).is_ok());
         key = key / 100 * 100 + (key + 1) % 100;
         ASSERT_TRUE(insert_extent(txn, tree, key, world.layout()).is_ok());
         ASSERT_TRUE(txn.commit().is_ok());
-        ASSERT_LE(world->media().counters().bytes.load_relaxed() - before, 256u);
+        ASSERT_LE(world.device().counters().streamed_bytes() - before, 256u);
     }
     EXPECT_EQ(survey<ExtentKind>(world.volume(), root).nodes.size(), 1u);
 }

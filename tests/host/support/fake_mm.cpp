@@ -452,9 +452,8 @@ void tarn_mapper_mark_clean(tarn_inode* inode) { MapperBackend::mark(inode, fals
 
 // As on the kernel: a copy that runs to its end leaves nothing in the cache, one that stops early has stored its last
 // bytes through the cache.
-tarn_size_t tarn_user_copy_in(tarn_user* from, void* media, tarn_size_t length)
+tarn_size_t tarn_user_copy_in(const tarn_device* device, tarn_user* from, void* media, tarn_size_t length)
 {
-    const tarn_device& device = mm().device().device();
     u64 copied = 0;
     if (from->mapping) {
         std::byte chunk[kBlockSize];
@@ -463,7 +462,7 @@ tarn_size_t tarn_user_copy_in(tarn_user* from, void* media, tarn_size_t length)
             u64 piece = min<u64>(length - copied, kBlockSize - at % kBlockSize);
             if (!from->mapping->try_load(at, chunk, piece))
                 break;
-            tarn_persist_copy(&device, static_cast<std::byte*>(media) + copied, chunk, piece);
+            tarn_persist_copy(device, static_cast<std::byte*>(media) + copied, chunk, piece);
             copied += piece;
             from->position += piece;
         }
@@ -475,7 +474,7 @@ tarn_size_t tarn_user_copy_in(tarn_user* from, void* media, tarn_size_t length)
     if (copied < length && copied < 64)
         streamed = 0;
     if (streamed)
-        tarn_persist_copy(&device, media, from->data + from->position, streamed);
+        tarn_persist_copy(device, media, from->data + from->position, streamed);
     std::memcpy(static_cast<std::byte*>(media) + streamed, from->data + from->position + streamed, copied - streamed);
     from->position += copied;
     return copied;
