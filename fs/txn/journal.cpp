@@ -107,6 +107,7 @@ Result<Journals::Mark> Journals::write_back_records(Journal& journal, Sequence f
         used = journal.used;
     }
     Mark mark{journal.tail, journal.tail_lap, 0};
+    TargetLines lines(media_, Counters::kToo);
     RecordScanner scanner(media_, layout_, journal, journal.tail, journal.tail_lap, Verify::kShape);
     while (used && (mark.tail != head || mark.lap != lap)) {
         Bytes record = scanner.next();
@@ -118,7 +119,7 @@ Result<Journals::Mark> Journals::write_back_records(Journal& journal, Sequence f
         if (sequence_of(record) >= floor)
             break;
         if (!mutant(Mutant::kRetireOwnJournal) || &journal == &pick())
-            write_back_record(media_, record);
+            lines.write_back(record);
         mark = Mark{scanner.offset(), scanner.lap(), scanner.scanned()};
     }
     return mark;

@@ -98,7 +98,7 @@ bool is_inode_bitmap(const Media& media, DeviceBlock block)
     return reinterpret_cast<const tarnfs_bitmap*>(media.at(block))->kind == TARNFS_BITMAP_INODES;
 }
 
-// Sets or clears bits and writes them back; keeps the counter in step, which retirement and recount_bitmaps write back.
+// Sets or clears bits, and keeps the counter in step.
 void apply_bits(Media& media, const Op& op)
 {
     auto& bitmap = *reinterpret_cast<tarnfs_bitmap*>(media.writable(op.block));
@@ -117,23 +117,6 @@ void apply_bits(Media& media, const Op& op)
         __atomic_fetch_add(&bitmap.set, changed, __ATOMIC_RELAXED);
     else
         __atomic_fetch_sub(&bitmap.set, changed, __ATOMIC_RELAXED);
-    const u32 last = op.first + op.count - 1;
-    media.write_back(&bitmap.words[op.first / 64], (last / 64 - op.first / 64 + 1) * kWordSize);
-}
-
-// The bytes of the media an operation targets.
-void write_back_op(Media& media, const Op& op)
-{
-    if (op.kind == TARNFS_OP_WORDS) {
-        media.write_back(media.at(op.block) + op.first * kWordSize, op.count * kWordSize);
-    } else if (op.kind == TARNFS_OP_ZERO) {
-        media.write_back(media.at(op.block), kBlockSize);
-    } else {
-        const auto& bitmap = *reinterpret_cast<const tarnfs_bitmap*>(media.at(op.block));
-        const u32 last = op.first + op.count - 1;
-        media.write_back(&bitmap.words[op.first / 64], (last / 64 - op.first / 64 + 1) * kWordSize);
-        media.write_back(&bitmap.set, sizeof(bitmap.set));
-    }
 }
 
 }  // namespace
@@ -242,23 +225,57 @@ void finish_record(MutableBytes record, const Layout& layout, u32 journal, u32 l
 void apply_record(Media& media, Bytes record)
 {
     for_each_op(record, [&](const Op& op) {
-        if (op.kind == TARNFS_OP_WORDS) {
-            byte* target = media.writable(op.block) + op.first * kWordSize;
-            memcpy(target, op.payload, op.count * kWordSize);
-            media.write_back(target, op.count * kWordSize);
-        } else if (op.kind == TARNFS_OP_ZERO) {
-            // Plain stores: the words that follow go to the same lines, and non-temporal stores are not ordered with them.
+        if (op.kind == TARNFS_OP_WORDS)
+            memcpy(media.writable(op.block) + op.first * kWordSize, op.payload, op.count * kWordSize);
+        else if (op.kind == TARNFS_OP_ZERO)
             memset(media.writable(op.block), 0, kBlockSize);
-            media.write_back(media.at(op.block), kBlockSize);
-        } else {
+        else
             apply_bits(media, op);
+    });
+    TargetLines(media, Counters::kLeft).write_back(record);
+}
+
+void TargetLines::write_back(Bytes record)
+{
+    for_each_op(record, [&](const Op& op) {
+        const byte* block = media_.at(op.block);
+        if (op.kind == TARNFS_OP_WORDS) {
+            write_back(block + op.first * kWordSize, op.count * kWordSize);
+        } else if (op.kind == TARNFS_OP_ZERO) {
+            write_back(block, kBlockSize);
+        } else {
+            const auto& bitmap = *reinterpret_cast<const tarnfs_bitmap*>(block);
+            const u32 last = op.first + op.count - 1;
+            write_back(&bitmap.words[op.first / 64], (last / 64 - op.first / 64 + 1) * kWordSize);
+            if (counters_ == Counters::kToo)
+                write_back(&bitmap.set, sizeof(bitmap.set));
         }
     });
 }
 
-void write_back_record(Media& media, Bytes record)
+void TargetLines::write_back(const void* target, usize length)
 {
-    for_each_op(record, [&](const Op& op) { write_back_op(media, op); });
+    usize line = reinterpret_cast<usize>(target) / kLineSize;
+    const usize end = (reinterpret_cast<usize>(target) + length - 1) / kLineSize + 1;
+    while (line < end) {
+        const usize from = line++;
+        if (!remember(from))
+            continue;
+        while (line < end && remember(line))
+            line++;
+        media_.write_back(reinterpret_cast<const void*>(from * kLineSize), (line - from) * kLineSize);
+    }
+}
+
+// False: it is remembered already. The lines of one block never displace each other, and blocks begin in different places,
+// for their first lines change most.
+bool TargetLines::remember(usize line)
+{
+    usize& slot = recent_[(line + line / kRemembered * 13) % kRemembered];
+    if (slot == line)
+        return false;
+    slot = line;
+    return true;
 }
 
 Status check_record(const Layout& layout, Bytes record)

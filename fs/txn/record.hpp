@@ -38,8 +38,26 @@ void finish_record(MutableBytes record, const Layout& layout, u32 journal, u32 l
 // Applies a record whose shape and operations are known to be good: stores in place and writes the lines back; no
 // fence. Other transactions may apply at the same time: word ranges are theirs by lock, bitmap words change atomically.
 void apply_record(Media& media, Bytes record);
-// Writes back every line the record targets, without storing.
-void write_back_record(Media& media, Bytes record);
+// Whether the counters of bitmaps are written back with the bits. They are derived: recovery recounts those of the records it
+// replays, so only what it will not see again, because the floor passes it, has to have them written back.
+enum class Counters { kLeft, kToo };
+// Writes back the lines that records target, after all their stores, and without storing. What changes of one object are
+// words apart that share lines, and records of one journal go on changing the same objects: a line that was written back
+// lately is not written back again. So one of these is for records of one journal, all applied before it is made.
+class TargetLines {
+  public:
+    TargetLines(Media& media, Counters counters) : media_(media), counters_(counters) {}
+    void write_back(Bytes record);
+
+  private:
+    void write_back(const void* target, usize length);
+    bool remember(usize line);
+
+    static constexpr usize kRemembered = 64;  // as many as a block has
+    Media& media_;
+    Counters counters_;
+    usize recent_[kRemembered] = {};  // by number (address / kLineSize), each in one place
+};
 // Checks that every operation is well formed and aims at blocks a record may change.
 Status check_record(const Layout& layout, Bytes record);
 // Sets the counter of each bitmap the record changes to what its words say.
