@@ -56,14 +56,15 @@ struct tarn_write {
 	unsigned long long length; /* in: bytes wanted */
 	struct tarn_user *from;
 	struct tarn_times times;   /* logged where the record is logged anyway */
-	int unfenced;              /* 0 at first; then the core's: bytes of earlier steps are not durable yet */
+	int unfenced;              /* 0 at first; then this and the rest is the core's: bytes are not durable yet */
+	unsigned long long grown;  /* the size becomes at least this in the end */
 };
-/* One bounded step of a write, of at most TARN_WRITE_STEP bytes. Returns how many bytes are now in the file (its size
- * included); 0 if not one byte of the source was resident: fault it in and come again. The caller moves offset and
- * length on. i_rwsem held exclusive. */
+/* One bounded step of a write, of at most TARN_WRITE_STEP bytes. Returns how many bytes are stored; 0 if not one byte of
+ * the source was resident: fault it in and come again. The caller moves offset and length on. i_rwsem held exclusive. */
 #define TARN_WRITE_STEP (64 * 4096)
 long long tarn_file_write(struct tarn_inode *inode, struct tarn_write *write);
-/* After the last step, whatever it returned: makes the bytes written durable. Same thread, i_rwsem still held. */
+/* After the last step, whatever it returned: makes the bytes written durable and part of the file. Same thread, i_rwsem
+ * still held. */
 int tarn_file_write_end(struct tarn_inode *inode, struct tarn_write *write);
 
 /* The file's size. i_rwsem or invalidate_lock held. */

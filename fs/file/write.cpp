@@ -14,8 +14,9 @@
 // No step un-maps a page before it has copied: the source could be that page, and the write would never end.
 //
 // Crash argument: fresh bytes are fenced before the record that publishes them; a record that grows the size is committed
-// only after all bytes below the new size were fenced, those zeroed behind the old end included. Overwritten bytes below
-// the old size are fenced by write_end.
+// only after all bytes below the new size were fenced, those zeroed behind the old end included. Overwritten bytes are fenced
+// by write_end, or by the next step that fills, whose record then also makes the file grow over those behind the old end. Until
+// then nobody but this call takes them for part of the file: i_rwsem is held, and they are in the block that the end is in.
 #include "cxxrt/mutant.hpp"
 #include "fs/file/file.hpp"
 #include "fs/file_core.h"
@@ -33,7 +34,7 @@ Result<u64> File::write(tarn_write& write)
         return u64{0};
     if (write.offset >= kMaxFileSize || write.length > kMaxFileSize - write.offset)
         return Error::kTooLarge;
-    const u64 end = size();
+    const u64 end = max<u64>(size(), write.grown);
     if (write.offset + write.length > end)
         TRY(free_behind_end(end));
     if (write.offset > end && !mutant(Mutant::kWriteKeepsTail))
@@ -69,14 +70,7 @@ Result<u64> File::overwrite(tarn_write& write, const Mapping& mapping)
     if (copied == 0)
         return copied;
     write.unfenced = 1;
-    ExclusiveGuard guard(inode_.lock);
-    if (write.offset + copied <= inode_.read().size)
-        return copied;
-    TRY(fence());
-    write.unfenced = 0;
-    Transaction txn(volume_);
-    TRY(log_growth(txn, write.offset + copied, write.times));
-    TRY(txn.commit());
+    write.grown = write.offset + copied;
     return copied;
 }
 
@@ -137,12 +131,21 @@ Status File::log_growth(Transaction& txn, u64 size, const tarn_times& times)
     return Ok{};
 }
 
+// Also where a later step has failed: what came before it is in the file.
 Status File::write_end(tarn_write& write)
 {
-    if (!write.unfenced)
-        return Ok{};
+    NoFsScope nofs;
+    if (write.unfenced)
+        TRY(fence());
     write.unfenced = 0;
-    return fence();
+    if (write.grown == 0)
+        return Ok{};
+    ExclusiveGuard guard(inode_.lock);
+    if (write.grown <= inode_.read().size)
+        return Ok{};
+    Transaction txn(volume_);
+    TRY(log_growth(txn, write.grown, write.times));
+    return txn.commit();
 }
 
 }  // namespace tarn

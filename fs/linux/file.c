@@ -110,8 +110,6 @@ static ssize_t tarn_write_step(struct inode *inode, struct tarn_write *write, st
 		return entered;
 	wrote = tarn_file_write(tarn_core(inode), write);
 	tarn_leave(entered);
-	if (wrote > 0 && write->offset + wrote > i_size_read(inode))
-		i_size_write(inode, write->offset + wrote);
 	return wrote;
 }
 
@@ -122,6 +120,7 @@ static int tarn_write_end(struct inode *inode, struct tarn_write *write)
 	if (entered < 0)
 		return entered;
 	error = tarn_file_write_end(tarn_core(inode), write);
+	i_size_write(inode, tarn_file_size(tarn_core(inode)));
 	tarn_leave(entered);
 	return error;
 }
