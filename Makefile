@@ -174,6 +174,11 @@ setup:
 test-host: $(B)/host/asan/tarn_tests
 	$(Q)tests/run-gtest $< $(if $(FILTER),--gtest_filter='$(FILTER)')
 
+# What operations cost, as a page.
+.PHONY: cost
+cost: $(B)/host/asan/tarn_tests
+	$(Q)tests/cost-table $< >docs/cost.md.new && mv docs/cost.md.new docs/cost.md
+
 # The sanitizer's shadow memory does not fit every random address-space layout: switch that off.
 test-host-tsan: $(B)/host/tsan/tarn_tests
 	$(Q)setarch -R tests/run-gtest $< $(if $(FILTER),--gtest_filter='$(FILTER)')
@@ -189,14 +194,14 @@ test-compile-fail:
 
 # Programs that guest tests run: tests/guest/NAME/*.cpp becomes $(B)/guest/programs/NAME. For tests/guest/dropped also the
 # emulator's plugin, and replay, which contains the core.
-guest-programs := dax powercut
+guest-programs := cost dax powercut
 .PHONY: guest-programs
 guest-programs: $(guest-programs:%=$(B)/guest/programs/%) $(B)/guest/programs/tracer.so $(B)/guest/programs/replay
 define guest-program
-$(B)/guest/programs/$(1): $(wildcard tests/guest/$(1)/*.cpp tests/guest/$(1)/*.hpp)
+$(B)/guest/programs/$(1): $(wildcard tests/guest/$(1)/*.cpp tests/guest/$(1)/*.hpp) tests/cost_budgets.hpp
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
-	$$(Q)$(CXX) -std=c++20 -O1 -g -pthread -Wall -Wextra -Werror -o $$@.$$$$$$$$ $$(filter %.cpp,$$^) && mv $$@.$$$$$$$$ $$@
+	$$(Q)$(CXX) -std=c++20 -O1 -g -I. -pthread -Wall -Wextra -Werror -o $$@.$$$$$$$$ $$(filter %.cpp,$$^) && mv $$@.$$$$$$$$ $$@
 endef
 $(foreach p,$(guest-programs),$(eval $(call guest-program,$(p))))
 
@@ -316,6 +321,7 @@ help:
 #:   make test-build         kbuild alone (M=), installing, what is refused, compile_commands.json
 #:   make test-compile-fail  programs that must not compile
 #:   make test-host          the core in user space under ASan and UBSan; FILTER=Suite.* picks
+#:   make cost               docs/cost.md: fences, lines and bytes of each operation, from the host tests
 #:   make test-host-tsan     the same under TSan
 #:   make crash              power cuts in the core, in every way, and planted bugs that must be found
 #:   make test-guest         both modules in QEMU on the stock kernels; KVER picks one

@@ -322,7 +322,7 @@ long long FakeFile::write(u64 offset, tarn_user& from, u64 length)
     write.offset = offset;
     write.length = length;
     write.from = &from;
-    write.times.modify.seconds = write.times.change.seconds = 1700000003;
+    write.times.modify = write.times.change = now;
     long long done = 0, wrote = 0;
     int idle = 0;  // rounds without a byte
     while (write.length && wrote >= 0) {
@@ -373,7 +373,7 @@ int FakeFile::truncate(u64 size)
     if (size < this->size())
         MapperBackend::zap(&inode_, divide_up(size, kBlockSize), ~0ull >> 12);
     tarn_times times = {};
-    times.modify.seconds = times.change.seconds = 1700000004;
+    times.modify = times.change = now;
     return tarn_file_resize(&inode_, size, &times);
 }
 
@@ -388,7 +388,7 @@ int FakeFile::fallocate(tarn_fallocate_kind kind, KeepSize keep, u64 offset, u64
     request.length = length;
     request.kind = kind;
     request.keep_size = keep == KeepSize::kYes;
-    request.times.modify.seconds = request.times.change.seconds = 1700000005;
+    request.times.modify = request.times.change = now;
     int more = 1;
     while (more > 0 && steps-- > 0)
         more = tarn_file_fallocate(&inode_, &request);

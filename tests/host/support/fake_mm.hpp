@@ -152,6 +152,7 @@ class FakeFs {
     FakeFs& operator=(const FakeFs&) = delete;
 
     tarn_fs* fs() { return fs_; }
+    tarn_inode* root() { return root_.get(); }
     std::unique_ptr<FakeFile> create(FakeMm& mm, const std::string& name);
     std::unique_ptr<FakeFile> open(FakeMm& mm, const std::string& name);
     void unlink(const std::string& name, FakeFile& file);
@@ -172,6 +173,8 @@ class FakeFile {
     FakeFile& operator=(const FakeFile&) = delete;
 
     tarn_inode* inode() { return &inode_; }
+    // The time of what changes the file.
+    tarn_time now{1700000003, 0};
     u64 size() { return tarn_file_size(&inode_); }
     // Bytes written or -errno.
     long long write(u64 offset, tarn_user& from, u64 length);
