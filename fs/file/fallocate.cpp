@@ -121,7 +121,7 @@ Result<bool> File::allocate_step(tarn_fallocate& request)
         at = mapping.end();
         if (!mapping.is_hole())
             continue;
-        Reserved reserved = TRY(volume_.reserve(mapping.count, place_for(blocks, mapping.first)));
+        Reserved reserved = TRY(reserve_for(blocks, mapping.first, mapping.count, mapping.count));
         at = mapping.first + reserved.run().count;
         TRY(blocks.allocate(txn, mapping.first, std::move(reserved)));
         allocated = true;

@@ -45,7 +45,7 @@ Result<DeviceBlock> File::make_written(const LockedEntry& entry)
     if (mapping.is_written())
         return mapping.device;
     if (mapping.is_hole()) {
-        Reserved reserved = TRY(volume_.reserve(1, place_for(blocks, at)));
+        Reserved reserved = TRY(reserve_for(blocks, at, 1, 1));
         return publish_block(at, std::move(reserved).zero(media_));
     }
     Unwritten unwritten = TRY(blocks.unwritten(entry, at, 1));
@@ -61,17 +61,6 @@ Result<DeviceBlock> File::publish_block(FileBlock at, Token&& zeroed)
     TRY(map().publish(txn, at, std::move(durable)));
     TRY(txn.commit());
     return device;
-}
-
-// Behind the block before, so that a file written from front to back is one extent; else near the inode.
-DeviceBlock File::place_for(const BlockMap& blocks, FileBlock at) const
-{
-    if (at.value > 0) {
-        Result<Mapping> before = blocks.lookup(nullptr, at - 1, 1);
-        if (before && !before.value().is_hole())
-            return before.value().device + 1;
-    }
-    return block_of(inode_.record);
 }
 
 Result<Mapping> File::look_up(FileBlock at, u64 max)

@@ -74,7 +74,9 @@ class File {
     // The run at `at`, under Inode::lock.
     Result<Mapping> look_up(FileBlock at, u64 max);
     Result<Mapping> look_up_below_end(FileBlock at);
-    DeviceBlock place_for(const BlockMap& map, FileBlock at) const;
+    // placement.cpp. Up to `count` blocks for a hole at `at`; `rest`: what the caller is about to ask for in all.
+    Result<Reserved> reserve_for(const BlockMap& map, FileBlock at, u64 count, u64 rest);
+    std::optional<Reserved> window_for(u64 size, DeviceBlock near, u64 count);
     // fence() with the volume shut down when it fails.
     Status fence();
     Result<Initialised<Durable>> fence(Initialised<InFlight>&& token);

@@ -96,7 +96,8 @@ Result<u64> File::fill_locked(tarn_write& write, const LockedRange& range, const
 {
     BlockMap blocks = map();
     if (empty.is_hole()) {
-        Reserved reserved = TRY(volume_.reserve(empty.count, place_for(blocks, empty.first)));
+        const u64 rest = file_block_up(write.offset + write.length) - empty.first;
+        Reserved reserved = TRY(reserve_for(blocks, empty.first, empty.count, rest));
         return fill_and_publish(write, empty.first, std::move(reserved));
     }
     Unwritten unwritten = TRY(blocks.unwritten(range, empty.first, empty.count));

@@ -25,7 +25,7 @@ struct Space::Group {
 
 namespace {
 
-constexpr u32 kHugeBlocks = 512;  // 2 MiB
+constexpr u64 kWindowGroups = 4;  // where a window is looked for
 
 struct BitRun {
     u32 first = 0;
@@ -66,12 +66,12 @@ Piece piece_of(Run run)
             static_cast<u32>(min<u64>(run.count, TARNFS_BITMAP_BITS - first))};
 }
 
-// A free run that begins on a 2 MiB boundary and has at least 512 blocks.
-BitRun aligned_fit(const u64* words, u32 from, u32 limit, u32 count)
+// A free run that begins on a multiple of `unit` and has at least `unit` blocks.
+BitRun aligned_fit(const u64* words, u32 from, u32 limit, u32 count, u32 unit = kHugeBlocks)
 {
-    for (u32 at = static_cast<u32>(round_up(from, kHugeBlocks)); at + kHugeBlocks <= limit; at += kHugeBlocks) {
+    for (u32 at = static_cast<u32>(round_up(from, unit)); at + unit <= limit; at += unit) {
         const u32 end = bits::find(words, at, static_cast<u32>(min<u64>(limit, u64{at} + count)), 1);
-        if (end - at >= kHugeBlocks)
+        if (end - at >= unit)
             return {at, end - at};
     }
     return {};
@@ -165,18 +165,24 @@ Result<Space::Group&> Space::load_group(u64 index)
 
 // Takes a run of at most `count` blocks from one group, searching from bit `behind` (else from where the last search
 // ended) and then from its start.
-// With Fit::kWhole, only a run of the full length (or, from 2 MiB on, a 2 MiB-aligned one) will do.
+// With Fit::kWhole, only a run of the full length (or, from 2 MiB on, a 2 MiB-aligned one) will do; with Fit::kWindow only
+// one of the full length on a multiple of it.
 std::optional<Run> Space::take(Group& group, u64 index, u64 count, std::optional<u32> behind, Fit fit)
 {
     SpinGuard guard(group.lock);
-    const u32 wanted = static_cast<u32>(min<u64>(count, group.bits));
-    if (group.free == 0 || (fit == Fit::kWhole && group.longest < min(wanted, kHugeBlocks)))
+    // Who takes anything need not look for more than there is: that would be a walk over all free runs each time.
+    const u32 wanted = static_cast<u32>(min<u64>(count, fit == Fit::kAny ? group.longest : group.bits));
+    if (group.free == 0 || (fit != Fit::kAny && group.longest < min(wanted, kHugeBlocks)))
         return std::nullopt;
     const u32 from = behind.value_or(group.hint);
     const u32 start = from < group.bits ? from : 0;
     BitRun found;
     u32 longest = 0;
-    if (wanted >= kHugeBlocks) {
+    if (fit == Fit::kWindow) {
+        found = aligned_fit(group.words, start, group.bits, wanted, wanted);
+        if (!found.count)
+            found = aligned_fit(group.words, 0, group.bits, wanted, wanted);
+    } else if (wanted >= kHugeBlocks) {
         if (behind && start % kHugeBlocks != 0)  // goes on where the caller's last run ended
             found = first_fit(group.words, start, min(group.bits, start + wanted), wanted, &longest);
         if (found.first != start || found.count < kHugeBlocks)
@@ -184,7 +190,7 @@ std::optional<Run> Space::take(Group& group, u64 index, u64 count, std::optional
         if (!found.count)
             found = aligned_fit(group.words, 0, group.bits, wanted);
     }
-    if (!found.count && !(fit == Fit::kWhole && wanted >= kHugeBlocks)) {
+    if (!found.count && fit != Fit::kWindow && !(fit == Fit::kWhole && wanted >= kHugeBlocks)) {
         longest = 0;
         found = first_fit(group.words, start, group.bits, wanted, &longest);
         if (found.count < wanted) {
@@ -208,7 +214,8 @@ std::optional<Run> Space::take(Group& group, u64 index, u64 count, std::optional
 Result<std::optional<Run>> Space::sweep(u64 count, DeviceBlock near, Fit fit)
 {
     const u64 home = near.value < layout_.blocks ? near.value / TARNFS_BITMAP_BITS : 0;
-    for (u64 step = 0; step < layout_.groups; step++) {
+    const u64 groups = fit == Fit::kWindow ? min(kWindowGroups, layout_.groups) : layout_.groups;
+    for (u64 step = 0; step < groups; step++) {
         const u64 index = (home + step) % layout_.groups;
         Group& group = TRY(load_group(index));
         std::optional<u32> behind;
@@ -252,6 +259,17 @@ Result<Reserved> Space::find(u64 count, DeviceBlock near, Use use)
     return Reserved(*this, run);
 }
 
+Result<Reserved> Space::find_window(u64 size, DeviceBlock near)
+{
+    TARN_BUG_ON(size == 0 || size > kHugeBlocks || (size & (size - 1)) != 0);
+    const u64 granted = claim(size, Use::kOrdinary);
+    auto found = granted == size ? sweep(size, near, Fit::kWindow) : std::optional<Run>();
+    if (found.is_ok() && found.value())
+        return Reserved(*this, *found.value());
+    free_.fetch_add(granted);
+    return found.is_ok() ? Error::kNoSpace : found.error();
+}
+
 bool Space::is_pinned(DeviceBlock block) const
 {
     return tarn_device_is_pinned(&media_.device(), block.value) != 0;
@@ -260,17 +278,32 @@ bool Space::is_pinned(DeviceBlock block) const
 Result<Reserved> Space::reserve(u64 count, DeviceBlock near, Use use)
 {
     for (;;) {
-        Reserved found = TRY(find(count, near, use));
-        u64 usable = 0;
-        while (usable < found.run().count && !is_pinned(found.run().start + usable))
-            usable++;
-        if (max<u64>(usable, 1) < found.run().count) {
-            Reserved given_back = found.split(max<u64>(usable, 1));
-        }
+        std::optional<Reserved> usable = TRY(without_pinned(TRY(find(count, near, use))));
         if (usable)
-            return found;
-        TRY(set_aside(std::move(found)));
+            return std::move(*usable);
     }
+}
+
+Result<Reserved> Space::reserve_window(u64 size, DeviceBlock near)
+{
+    std::optional<Reserved> usable = TRY(without_pinned(TRY(find_window(size, near))));
+    return usable ? Result<Reserved>(std::move(*usable)) : Error::kNoSpace;
+}
+
+// As much of a run as is before its first pinned block; that one is set aside when it is the very first.
+Result<std::optional<Reserved>> Space::without_pinned(Reserved&& found)
+{
+    Reserved owned = std::move(found);
+    u64 usable = 0;
+    while (usable < owned.run().count && !is_pinned(owned.run().start + usable))
+        usable++;
+    if (max<u64>(usable, 1) < owned.run().count) {
+        Reserved given_back = owned.split(max<u64>(usable, 1));
+    }
+    if (usable)
+        return std::optional<Reserved>(std::move(owned));
+    TRY(set_aside(std::move(owned)));
+    return std::optional<Reserved>();
 }
 
 // One block, out of the free ones until release_unpinned.

@@ -24,6 +24,9 @@
 
 namespace tarn {
 
+// A piece of the device, and of a file, that one entry of a page middle directory maps.
+inline constexpr u32 kHugeBlocks = 512;  // 2 MiB
+
 // Who asks: ordinary operations leave the reserve alone; unlink, truncation and conversion may dip into it (A4).
 enum class Use : u8 { kOrdinary, kReserve };
 
@@ -45,6 +48,11 @@ class Space {
     // than asked. Runs of 512 blocks and more are placed on a 2 MiB boundary where one is free. May sleep (loads a
     // group). Errors: kNoSpace, kNoMemory, kBadBitmap.
     Result<Reserved> reserve(u64 count, DeviceBlock near, Use use);
+    // An empty run of `size` blocks (a power of two, at most 512) on a multiple of `size`, in the group of `near` or in
+    // one soon behind it. For who takes the first blocks of it and wants to find the rest free when he comes back: only
+    // empty windows are given out, so that nobody else begins in this one while there are others. Errors: as above;
+    // kNoSpace when no window is there.
+    Result<Reserved> reserve_window(u64 size, DeviceBlock near);
 
     // Blocks that are free or will be without any further change (deferred and pinned ones), the reserve included.
     u64 free_blocks() const { return free_.load_relaxed() + deferred_.load_relaxed() + pinned_.load_relaxed(); }
@@ -70,7 +78,7 @@ class Space {
 
   private:
     struct Group;
-    enum class Fit : u8 { kWhole, kAny };
+    enum class Fit : u8 { kWhole, kAny, kWindow };
 
     u32 group_bits(u64 index) const;
     Status check_header(u64 index, const tarnfs_bitmap& bitmap) const;
@@ -79,6 +87,8 @@ class Space {
     Result<std::optional<Run>> sweep(u64 count, DeviceBlock near, Fit fit);
     u64 claim(u64 count, Use use);
     Result<Reserved> find(u64 count, DeviceBlock near, Use use);
+    Result<Reserved> find_window(u64 size, DeviceBlock near);
+    Result<std::optional<Reserved>> without_pinned(Reserved&& found);
     bool is_pinned(DeviceBlock block) const;
     Status set_aside(Reserved&& pinned);
 

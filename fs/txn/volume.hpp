@@ -26,6 +26,8 @@ class Volume {
 
     // Space::reserve, which retires the journals first when only deferred blocks are left. May sleep.
     Result<Reserved> reserve(u64 count, DeviceBlock near, Use use = Use::kOrdinary);
+    // Space::reserve_window. Where it fails, reserve() says why, or finds something else.
+    Result<Reserved> reserve_window(u64 size, DeviceBlock near) { return space_.reserve_window(size, near); }
 
     // Raises the journals' floor over everything committed. May sleep.
     Status retire();
