@@ -39,19 +39,24 @@ Result<bool> InodeTable::is_orphan(const Inode& inode)
     return (word >> (index % 64) & 1) != 0;
 }
 
+// Nobody adds blocks meanwhile: once all up to the last one have gone there is none, or the keys are out of order.
 Status InodeTable::free_blocks(Inode& inode, FileBlock first)
 {
-    for (;;) {
+    for (bool all_gone = false;;) {
         NoFsScope nofs;
         ExclusiveGuard guard(inode.lock);
         BlockMap map(volume_, inode.tree());
         std::optional<FileBlock> last = TRY(map.last());
         if (!last || *last < first)
             return Ok{};
+        if (all_gone)
+            return volume_.corrupt(Error::kBadExtent, block_of(inode.record), "extents out of order");
         Transaction txn(volume_);
+        const u64 count = *last - first + 1;
         u64 done = 0;
-        TRY(map.unmap(txn, first, *last - first + 1, &done));
+        TRY(map.unmap(txn, first, count, &done));
         TRY(txn.commit());
+        all_gone = done >= count;
     }
 }
 
