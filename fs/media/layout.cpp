@@ -28,6 +28,11 @@ const tarnfs_superblock& superblock_at(const Media& media, DeviceBlock block)
     return *reinterpret_cast<const tarnfs_superblock*>(media.at(block));
 }
 
+DeviceBlock block_of(const Media& media, const tarnfs_superblock& super)
+{
+    return DeviceBlock(&super == &superblock_at(media, DeviceBlock(0)) ? 0 : media.blocks() - 1);
+}
+
 Error check_integrity(const tarnfs_superblock& super)
 {
     if (super.magic != TARNFS_SUPER_MAGIC)
@@ -133,8 +138,9 @@ Result<Layout> read_layout(const Media& media)
     if (Error error = check_features(media, *super); error != Error::kNone)
         return error;
     if (const char* wrong = check_geometry(*super, media.blocks())) {
-        tarn_log_device(&media.device(), TARN_LOG_ERROR, "superblock: %s (%llu blocks, device %llu)", wrong, super->blocks,
-                 static_cast<unsigned long long>(media.blocks()));
+        tarn_log_device(&media.device(), TARN_LOG_ERROR, "block %llu: superblock: %s (%llu blocks, device %llu)",
+                        static_cast<unsigned long long>(block_of(media, *super).value), wrong, super->blocks,
+                        static_cast<unsigned long long>(media.blocks()));
         return Error::kBadGeometry;
     }
     return to_layout(*super);

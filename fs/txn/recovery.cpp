@@ -28,6 +28,12 @@ bool slot_is_good(const tarnfs_journal_slot& slot, const Layout& layout, const J
            slot.tail <= journal.ring_bytes && slot.tail % TARNFS_RECORD_ALIGN == 0;
 }
 
+// Where a record begins.
+DeviceBlock block_holding(const Media& media, Bytes record)
+{
+    return DeviceBlock(static_cast<u64>(record.data() - media.at(DeviceBlock(0))) >> kBlockShift);
+}
+
 // One journal's place in the merge.
 struct Source {
     RecordScanner* scanner = nullptr;
@@ -119,8 +125,9 @@ Result<u64> Journals::recover()
         next = max(next, sequence_of(record) + 1);
         Status sound = check_record(layout_, record);
         if (!sound.is_ok())
-            tarn_log_device(&media_.device(), TARN_LOG_ERROR, "journal %u: record %llu is not possible", header_of(record).journal,
-                     header_of(record).sequence);
+            tarn_log_device(&media_.device(), TARN_LOG_ERROR, "block %llu: journal %u: record %llu is not possible",
+                            static_cast<unsigned long long>(block_holding(media_, record).value), header_of(record).journal,
+                            header_of(record).sequence);
         return sound;
     }));
     next_.store_release(next.value);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Damaged media, met by mounting and by using: it is reported, and everything ends.
+// Damaged media, met by mounting and by using: it is reported, with a block number, and everything ends.
 #include <gtest/gtest.h>
 
 #include "tests/host/support/populated.hpp"
@@ -15,7 +15,47 @@ tarnfs_extent_item& extent_of(tarnfs_inode& record, u32 slot)
     return *reinterpret_cast<tarnfs_extent_item*>(record.root + slots[slot]);
 }
 
+// What the core logs when a device cannot be mounted.
+std::string refusal(TestDevice& device)
+{
+    LogCapture log;
+    EXPECT_FALSE(FileSystem::open(device.device(), Access::kReadOnly).is_ok());
+    return log.text();
+}
+
 }  // namespace
+
+TEST(MediaDamage, AnImpossibleSuperblockIsReportedWithItsBlock)
+{
+    TestDevice device(kTestBlocks);
+    const Layout layout = format_device(device);
+    for (u64 block : {u64{0}, layout.replica().value}) {
+        auto& super = device.at<tarnfs_superblock>(block);
+        super.journals = 65;
+        super.crc = structure_crc(&super, sizeof super, offsetof(tarnfs_superblock, crc));
+    }
+    EXPECT_NE(refusal(device).find("block 0: superblock: number of journals"), std::string::npos);
+    device.at<tarnfs_superblock>(0).crc++;
+    const std::string from_replica =
+        "block " + std::to_string(layout.replica().value) + ": superblock: number of journals";
+    EXPECT_NE(refusal(device).find(from_replica), std::string::npos);
+}
+
+TEST(MediaDamage, AnImpossibleRecordIsReportedWithItsBlock)
+{
+    TestFileSystem fs;
+    const DeviceBlock ring = fs.fs().volume().layout().journal(0) + 1;
+    host::pretend_cpu(0);
+    fs.file(kRoot, "file");
+    host::pretend_cpu(-1);
+    fs.cut_power();
+    auto& record = fs.device().at<tarnfs_record>(ring.value);
+    ASSERT_EQ(record.magic, u32{TARNFS_RECORD_MAGIC});
+    *reinterpret_cast<u64*>(&record + 1) = 0;  // no kind of operation
+    record.crc = structure_crc(&record, record.bytes, offsetof(tarnfs_record, crc));
+    const std::string wanted = "block " + std::to_string(ring.value) + ": journal 0: record";
+    EXPECT_NE(refusal(fs.device()).find(wanted), std::string::npos);
+}
 
 // The last extent is found, but from the first block on none: freeing must not wait for it to go.
 TEST(MediaDamage, FreeingAFileWhoseKeysAreOutOfOrderEnds)
