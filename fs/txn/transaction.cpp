@@ -18,6 +18,7 @@ namespace {
 
 constexpr u32 kInodeBytes = TARNFS_INODE_BYTES;
 constexpr u32 kOpWeight = 16;  // bytes of the largest operation without its words
+constexpr char kTwoUses[] = "block in use for two things";
 
 }  // namespace
 
@@ -93,7 +94,8 @@ const byte* Transaction::view(MediaAddress address) const
 Result<Shadow&> Transaction::shadow(MediaAddress address, u32 size)
 {
     if (Shadow* known = find(address)) {
-        TARN_BUG_ON(known->size_ != size);
+        if (known->size_ != size)
+            return volume_.corrupt(Error::kBadBitmap, block_of(address), kTwoUses);
         return *known;
     }
     TRY(volume_.may_change());
@@ -129,8 +131,10 @@ Result<Shadow&> Transaction::init_block(Reserved&& reserved)
     TRY(volume_.may_change());
     const Run run = reserved.run();
     TARN_BUG_ON(run.count != 1);
-    // A block that this very transaction freed is never free before its commit, so there is no shadow of it yet.
-    TARN_BUG_ON(find(address_of(run.start)) != nullptr);
+    // A block that this very transaction freed is never free before its commit, so there is no shadow of it yet: but where
+    // the bitmap calls a block free that is in use.
+    if (find(address_of(run.start)))
+        return volume_.corrupt(Error::kBadBitmap, run.start, kTwoUses);
     auto bytes = TRY(Array<byte>::create(kBlockSize));
     auto made = TRY(Box<Shadow>::create(address_of(run.start), static_cast<u32>(kBlockSize), std::move(bytes)));
     TRY(owned_.reserve_one());

@@ -23,6 +23,14 @@ std::string refusal(TestDevice& device)
     return log.text();
 }
 
+// Makes the block bitmap call a block free, counter and all.
+void call_free(TestDevice& device, const Layout& layout, u64 block)
+{
+    auto& bitmap = device.at<tarnfs_bitmap>(layout.bitmap(0).value);
+    bitmap.words[block / 64] &= ~(u64{1} << block % 64);
+    bitmap.set--;
+}
+
 }  // namespace
 
 TEST(MediaDamage, AnImpossibleSuperblockIsReportedWithItsBlock)
@@ -55,6 +63,28 @@ TEST(MediaDamage, AnImpossibleRecordIsReportedWithItsBlock)
     record.crc = structure_crc(&record, record.bytes, offsetof(tarnfs_record, crc));
     const std::string wanted = "block " + std::to_string(ring.value) + ": journal 0: record";
     EXPECT_NE(refusal(fs.device()).find(wanted), std::string::npos);
+}
+
+// A node that has to be split is itself the free block next to it: an error, not a broken invariant of ours.
+TEST(MediaDamage, ABlockThatIsInUseAndCalledFreeIsReported)
+{
+    TestFileSystem fs;
+    const InodeNumber dir = fs.mkdir(kRoot, "dir");
+    for (int i = 0; i < 30; i++)
+        fs.file(dir, std::string(200, 'x') + std::to_string(i));
+    const Layout layout = fs.fs().volume().layout();
+    fs.unmount();
+    for (u64 block = layout.first_data.value; block < layout.replica().value; block++) {
+        const auto& node = fs.device().at<tarnfs_block_node>(block);
+        if (node.node.magic == TARNFS_NODE_MAGIC && node.owner == dir.value)
+            call_free(fs.device(), layout, block);
+    }
+    fs.mount();
+    LogCapture log;
+    EXPECT_THROW(for (int i = 0; i < 60; i++) fs.file(dir, std::string(200, 'y') + std::to_string(i)),
+                 std::runtime_error);
+    EXPECT_TRUE(log.contains("block in use for two things")) << log.text();
+    EXPECT_TRUE(fs.fs().is_read_only());
 }
 
 // The last extent is found, but from the first block on none: freeing must not wait for it to go.
