@@ -250,13 +250,13 @@ TEST(InodeTable, AnOrphanWithLinksIsTruncatedToItsSize)
     EXPECT_EQ(check_device(t.files.device()).text(), "");
 }
 
-struct Damage {
+struct RecordDamage {
     const char* name;
     void (*harm)(tarnfs_inode& record);
     const char* message;
 };
 
-class InodeTableDamage : public ::testing::TestWithParam<Damage> {};
+class InodeTableDamage : public ::testing::TestWithParam<RecordDamage> {};
 
 TEST_P(InodeTableDamage, IsReportedAndMakesReadOnly)
 {
@@ -283,13 +283,13 @@ TEST_P(InodeTableDamage, IsReportedAndMakesReadOnly)
 
 INSTANTIATE_TEST_SUITE_P(
     All, InodeTableDamage,
-    ::testing::Values(Damage{"magic", [](tarnfs_inode& r) { r.magic++; }, "no inode where one is in use"},
-                      Damage{"crc", [](tarnfs_inode& r) { r.uid++; }, "checksum"},
-                      Damage{"number", [](tarnfs_inode& r) { r.number++; }, "another inode's record"},
-                      Damage{"type", [](tarnfs_inode& r) { r.mode = 0150644; }, "impossible inode type"},
-                      Damage{"time", [](tarnfs_inode& r) { r.mtime_ns = 1000000000; }, "impossible time"},
-                      Damage{"flags", [](tarnfs_inode& r) { r.flags = 0x80; }, "unknown inode flag"},
-                      Damage{"size", [](tarnfs_inode& r) { r.size = ~u64{0}; }, "impossible file size"}),
+    ::testing::Values(RecordDamage{"magic", [](tarnfs_inode& r) { r.magic++; }, "no inode where one is in use"},
+                      RecordDamage{"crc", [](tarnfs_inode& r) { r.uid++; }, "checksum"},
+                      RecordDamage{"number", [](tarnfs_inode& r) { r.number++; }, "another inode's record"},
+                      RecordDamage{"type", [](tarnfs_inode& r) { r.mode = 0150644; }, "impossible inode type"},
+                      RecordDamage{"time", [](tarnfs_inode& r) { r.mtime_ns = 1000000000; }, "impossible time"},
+                      RecordDamage{"flags", [](tarnfs_inode& r) { r.flags = 0x80; }, "unknown inode flag"},
+                      RecordDamage{"size", [](tarnfs_inode& r) { r.size = ~u64{0}; }, "impossible file size"}),
     [](const auto& test) { return test.param.name; });
 
 TEST(InodeTable, ADamagedTableRefusesTheMount)
