@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-// What each operation may cost: checked on the host (tests/host/cost_*.cpp), and in guests with the real modules
-// (tests/guest/cost). Of the median operation: fences, lines written back, bytes stored past the cache into the journal and
-// elsewhere. Of the dearest: fences, and bytes that reach the media. The numbers are what was measured and a little more; what
-// they must not pass is in the comments.
+// What each operation may cost: checked on the host (tests/host/cost_*.cpp), and in guests with the real
+// modules (tests/guest/cost). Of the median operation: fences, lines written back, bytes stored past the
+// cache into the journal and elsewhere. Of the dearest: fences, and bytes that reach the media. The numbers
+// are what was measured and a little more; what they must not pass is in the comments.
 #pragma once
 #include <cstring>
 

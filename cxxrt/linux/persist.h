@@ -2,8 +2,9 @@
 /*
  * What is behind a tarn_device in a kernel, and the counters of its persist calls.
  *
- * Counting is off until somebody wants to know, and costs nothing then: a jump label in each persist call, a nop. While
- * it is on, for whichever devices, each counts on the CPU that it runs on, so that nothing is shared.
+ * Counting is off until somebody wants to know, and costs nothing then: a jump label in each persist call, a
+ * nop. While it is on, for whichever devices, each counts on the CPU that it runs on, so that nothing is
+ * shared.
  */
 #ifndef TARN_LINUX_PERSIST_H
 #define TARN_LINUX_PERSIST_H
@@ -18,7 +19,7 @@ struct block_device;
 struct tarn_persist_counts {
 	u64 fences;
 	u64 device_flushes;	/* of a TARN_DEVICE_FLUSH device */
-	u64 lines_written_back; /* cache lines, which ordinary stores have changed: in place, or through mappings */
+	u64 lines_written_back; /* cache lines that ordinary stores have changed */
 	u64 bytes_streamed;	/* with non-temporal stores, whatever the kernel does with unaligned ends */
 	u64 bytes_journal;	/* of these, to journals */
 };
@@ -50,10 +51,11 @@ static inline bool tarn_counts(const struct tarn_device *device)
 }
 
 /* The arguments are not evaluated while nothing counts. */
-#define tarn_persist_count(device, field, amount)                                                              \
-	do {                                                                                                   \
-		if (static_branch_unlikely(&tarn_persist_counting) && tarn_counts(device))                     \
-			this_cpu_add(((const struct tarn_backing *)(device)->handle)->counts->field, amount);  \
+#define tarn_persist_count(device, field, amount)                                                            \
+	do {                                                                                                 \
+		if (static_branch_unlikely(&tarn_persist_counting) && tarn_counts(device))                   \
+			this_cpu_add(((const struct tarn_backing *)(device)->handle)->counts->field,         \
+				     amount);                                                                \
 	} while (0)
 
 #endif

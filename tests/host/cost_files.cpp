@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// What operations on the contents of a file cost: one fence for bytes that are overwritten, two where blocks are added (their
-// contents first), and nothing is stored twice.
+// What operations on the contents of a file cost: one fence for bytes that are overwritten, two where blocks
+// are added (their contents first), and nothing is stored twice.
 #include "tests/host/cost_fixture.hpp"
 
 namespace tarn::test {
@@ -28,7 +28,8 @@ class CostFiles : public CostTest {
     template <class Operation>
     void measure(const std::string& what, Operation operation)
     {
-        measure(what, [](u64) {}, operation);
+        measure(
+            what, [](u64) {}, operation);
     }
 
     void begin_anew(u64 size = 0)
@@ -51,9 +52,10 @@ TEST_F(CostFiles, Appending)
     begin_anew();
     measure("append of 128 bytes", [&](u64 i) { write(*it, i * 128, 128); });
     begin_anew(100);
-    measure("append of 100 bytes over the end of a block",
-            [&](u64 i) { truncate(*it, i * kBlock + kBlock - 50); },
-            [&](u64 i) { write(*it, i * kBlock + kBlock - 50, 100); });
+    measure(
+        "append of 100 bytes over the end of a block",
+        [&](u64 i) { truncate(*it, i * kBlock + kBlock - 50); },
+        [&](u64 i) { write(*it, i * kBlock + kBlock - 50, 100); });
 }
 
 TEST_F(CostFiles, Overwriting)
@@ -78,21 +80,24 @@ TEST_F(CostFiles, Truncating)
 {
     measure("truncate up", [&](u64 i) { truncate(*it, (i + 1) * kBlock); });
     write(*it, 0, kSamples * kBlock + 5);
-    measure("truncate up over a tail",
-            [&](u64) { truncate(*it, kSamples * kBlock + 5); }, [&](u64) { truncate(*it, (kSamples + 1) * kBlock); });
+    measure(
+        "truncate up over a tail", [&](u64) { truncate(*it, kSamples * kBlock + 5); },
+        [&](u64) { truncate(*it, (kSamples + 1) * kBlock); });
     truncate(*it, kSamples * kBlock);
     measure("truncate down by a block", [&](u64 i) { truncate(*it, (kSamples - 1 - i) * kBlock); });
     write(*it, 0, 4 * kBlock);
-    measure("truncate down in a block",
-            [&](u64) { truncate(*it, 4 * kBlock); }, [&](u64) { truncate(*it, 3 * kBlock + 2048); });
+    measure(
+        "truncate down in a block", [&](u64) { truncate(*it, 4 * kBlock); },
+        [&](u64) { truncate(*it, 3 * kBlock + 2048); });
 }
 
 TEST_F(CostFiles, Fallocate)
 {
-    measure("fallocate of 1 MiB",
-            [&](u64) { begin_anew(); }, [&](u64) { must(it->allocate(0, 256 * kBlock)); });
-    measure("fallocate of 1 MiB behind the end",
-            [&](u64) { begin_anew(); }, [&](u64) { must(it->allocate_keeping_size(0, 256 * kBlock)); });
+    measure(
+        "fallocate of 1 MiB", [&](u64) { begin_anew(); }, [&](u64) { must(it->allocate(0, 256 * kBlock)); });
+    measure(
+        "fallocate of 1 MiB behind the end", [&](u64) { begin_anew(); },
+        [&](u64) { must(it->allocate_keeping_size(0, 256 * kBlock)); });
     begin_anew();
     write(*it, 0, 2 * kSamples * kBlock);
     measure("punch a hole of a block", [&](u64 i) { must(punch(i * 2 * kBlock, kBlock)); });
@@ -110,10 +115,10 @@ TEST_F(CostFiles, Faulting)
     measure("read fault on a hole", [&](u64 i) { fault(i * 2, TARN_FAULT_READ); });
     measure("write fault on a hole", [&](u64 i) { fault(i * 2, TARN_FAULT_WRITE); });
     must(it->allocate(0, 1024 * kBlock));
-    measure("write fault on an unwritten block",
-            [&](u64 i) { fault(i * 2 + 1, TARN_FAULT_WRITE); });
-    measure("read fault on a written block", [&](u64) { must(it->sync()); },
-            [&](u64 i) { fault(i * 2, TARN_FAULT_READ); });
+    measure("write fault on an unwritten block", [&](u64 i) { fault(i * 2 + 1, TARN_FAULT_WRITE); });
+    measure(
+        "read fault on a written block", [&](u64) { must(it->sync()); },
+        [&](u64 i) { fault(i * 2, TARN_FAULT_READ); });
     measure("write fault on a written block (mkwrite)", [&](u64 i) { fault(i * 2, TARN_FAULT_WRITE); });
 }
 
@@ -128,7 +133,8 @@ TEST_F(CostFiles, Syncing)
         };
     };
     fsync(*it);
-    measure("fsync, nothing dirty", [&](u64) { fsync(*it); }, [&](u64) { must(it->sync()); });
+    measure(
+        "fsync, nothing dirty", [&](u64) { fsync(*it); }, [&](u64) { must(it->sync()); });
     measure("fsync, times only", [&](u64) { fsync(*it); });
     measure("fsync, 1 dirty page", dirty(1), [&](u64) { fsync(*it); });
     measure("fsync, 256 dirty pages", dirty(256), [&](u64) { fsync(*it); });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// A mounted file system whose operations are called as the glue calls them, with times that change as time does, and a
-// meter for what each costs.
+// A mounted file system whose operations are called as the glue calls them, with times that change as time
+// does, and a meter for what each costs.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -22,7 +22,8 @@ class CostTest : public testing::Test {
   protected:
     static void SetUpTestSuite() { CostRow::print_heading(); }
 
-    CostTest() : device(kBlocks), mm(device), fs(std::make_unique<FakeFs>(device)), meter(device, layout_of(device))
+    CostTest()
+        : device(kBlocks), mm(device), fs(std::make_unique<FakeFs>(device)), meter(device, layout_of(device))
     {
         host::pretend_cpu(0);
     }
@@ -59,9 +60,13 @@ class CostTest : public testing::Test {
         if (result)
             throw std::runtime_error("an operation failed: " + std::to_string(result));
     }
-    static tarn_name name(const std::string& text) { return {text.data(), static_cast<unsigned>(text.size())}; }
+    static tarn_name name(const std::string& text)
+    {
+        return {text.data(), static_cast<unsigned>(text.size())};
+    }
 
-    std::unique_ptr<Node> create(tarn_inode* dir, const std::string& text, unsigned mode, const std::string& target = {})
+    std::unique_ptr<Node> create(tarn_inode* dir, const std::string& text, unsigned mode,
+                                 const std::string& target = {})
     {
         auto made = std::make_unique<Node>();
         tarn_new_inode what = {};
@@ -72,8 +77,14 @@ class CostTest : public testing::Test {
         must(tarn_dir_create(dir, name(text), &what, &made->inode, &made->attributes));
         return made;
     }
-    std::unique_ptr<Node> file(tarn_inode* dir, const std::string& text) { return create(dir, text, 0100644); }
-    std::unique_ptr<Node> mkdir(tarn_inode* dir, const std::string& text) { return create(dir, text, 040755); }
+    std::unique_ptr<Node> file(tarn_inode* dir, const std::string& text)
+    {
+        return create(dir, text, 0100644);
+    }
+    std::unique_ptr<Node> mkdir(tarn_inode* dir, const std::string& text)
+    {
+        return create(dir, text, 040755);
+    }
     void link(tarn_inode* dir, const std::string& text, Node& node)
     {
         must(tarn_dir_link(dir, name(text), &node.inode, tick()));
@@ -82,10 +93,11 @@ class CostTest : public testing::Test {
     {
         must(tarn_dir_unlink(dir, name(text), &node.inode, tick()));
     }
-    void rename(tarn_inode* from, const std::string& old_name, tarn_inode* to, const std::string& new_name, Node& moved,
-                Node* target = nullptr)
+    void rename(tarn_inode* from, const std::string& old_name, tarn_inode* to, const std::string& new_name,
+                Node& moved, Node* target = nullptr)
     {
-        const tarn_rename what = {from, name(old_name), to, name(new_name), &moved.inode, target ? &target->inode : nullptr,
+        const tarn_rename what = {from,           name(old_name), to,
+                                  name(new_name), &moved.inode,   target ? &target->inode : nullptr,
                                   tick()};
         must(tarn_dir_rename(&what));
     }

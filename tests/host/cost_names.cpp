@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-// What operations on names and attributes cost, in the steady state of a directory of a hundred entries: one fence each, and
-// one record. The budget of a median is what was measured, with the little that another hash seed may need.
+// What operations on names and attributes cost, in the steady state of a directory of a hundred entries: one
+// fence each, and one record. The budget of a median is what was measured, with the little that another hash
+// seed may need.
 #include "tests/host/cost_fixture.hpp"
 
 namespace tarn::test {
@@ -38,10 +39,14 @@ class CostNames : public CostTest {
     void measure_create(const std::string& what, tarn_inode* in, unsigned mode,
                         const std::string& target = {}, usize length = 0)
     {
-        auto padded = [=](std::string text) { return text.size() < length ? text.append(length - text.size(), 'n') : text; };
+        auto padded = [=](std::string text) {
+            return text.size() < length ? text.append(length - text.size(), 'n') : text;
+        };
         measure(
             what, [](const std::string&) { return std::unique_ptr<Node>(); },
-            [&](const std::string& text, std::unique_ptr<Node>& made) { made = create(in, padded(text), mode, target); },
+            [&](const std::string& text, std::unique_ptr<Node>& made) {
+                made = create(in, padded(text), mode, target);
+            },
             [&](const std::string& text, std::unique_ptr<Node>& made) {
                 unlink(in, padded(text), *made);
                 free(std::move(made));
@@ -72,8 +77,7 @@ TEST_F(CostNames, Linking)
     auto target = file(&other->inode, "target");
     auto none = [](const std::string&) { return 0; };
     measure(
-        "link", none,
-        [&](const std::string& text, int) { link(&dir->inode, text, *target); },
+        "link", none, [&](const std::string& text, int) { link(&dir->inode, text, *target); },
         [&](const std::string& text, int) { unlink(&dir->inode, text, *target); });
     measure(
         "unlink, not the last name",
@@ -81,7 +85,8 @@ TEST_F(CostNames, Linking)
             link(&dir->inode, text, *target);
             return 0;
         },
-        [&](const std::string& text, int) { unlink(&dir->inode, text, *target); }, [](const std::string&, int) {});
+        [&](const std::string& text, int) { unlink(&dir->inode, text, *target); },
+        [](const std::string&, int) {});
     close(std::move(target));
 }
 
@@ -94,7 +99,9 @@ TEST_F(CostNames, Removing)
         return made;
     };
     auto make_dir = [&](const std::string& text) { return mkdir(&dir->inode, text); };
-    auto remove = [&](const std::string& text, std::unique_ptr<Node>& made) { unlink(&dir->inode, text, *made); };
+    auto remove = [&](const std::string& text, std::unique_ptr<Node>& made) {
+        unlink(&dir->inode, text, *made);
+    };
     auto release = [&](const std::string&, std::unique_ptr<Node>& made) { free(std::move(made)); };
     auto nothing = [](const std::string&, std::unique_ptr<Node>&) {};
     measure("unlink, the last name", make, remove, release);
@@ -113,8 +120,12 @@ TEST_F(CostNames, Renaming)
             free(std::move(made));
         };
     };
-    auto within = [&](const std::string& text, std::unique_ptr<Node>& made) { rename(here, text, here, text + "-new", *made); };
-    auto across = [&](const std::string& text, std::unique_ptr<Node>& made) { rename(here, text, there, text + "-new", *made); };
+    auto within = [&](const std::string& text, std::unique_ptr<Node>& made) {
+        rename(here, text, here, text + "-new", *made);
+    };
+    auto across = [&](const std::string& text, std::unique_ptr<Node>& made) {
+        rename(here, text, there, text + "-new", *made);
+    };
     measure("rename in a directory", make, within, remove_from(here));
     measure("rename across directories", make, across, remove_from(there));
     measure("rename of a directory across", make_dir, across, remove_from(there));
@@ -128,8 +139,12 @@ TEST_F(CostNames, RenamingOver)
     tarn_inode *here = &dir->inode, *there = &other->inode;
     measure(
         "rename across over a file",
-        [&](const std::string& text) { return Two{file(here, text), file(there, text)}; },
-        [&](const std::string& text, Two& two) { rename(here, text, there, text, *two.moved, two.target.get()); },
+        [&](const std::string& text) {
+            return Two{file(here, text), file(there, text)};
+        },
+        [&](const std::string& text, Two& two) {
+            rename(here, text, there, text, *two.moved, two.target.get());
+        },
         [&](const std::string& text, Two& two) {
             free(std::move(two.target));
             unlink(there, text, *two.moved);
@@ -152,8 +167,9 @@ TEST_F(CostNames, Attributes)
     close(std::move(node));
 }
 
-// A full journal: each line that its records target is written back again, by whoever needs room, and a slot is written for
-// each journal. Most of these lines are clean by then, and many are the same: what it comes to for each operation is bounded.
+// A full journal: each line that its records target is written back again, by whoever needs room, and a slot
+// is written for each journal. Most of these lines are clean by then, and many are the same: what it comes to
+// for each operation is bounded.
 TEST_F(CostNames, Retiring)
 {
     CostRow create_row("create that retires the journals");
@@ -176,7 +192,8 @@ TEST_F(CostNames, Retiring)
     EXPECT_GE(operations, retired * 300);
 }
 
-// A directory that grows to 10,000 entries: its nodes split now and then, and each 64th inode needs a new chunk.
+// A directory that grows to 10,000 entries: its nodes split now and then, and each 64th inode needs a new
+// chunk.
 TEST_F(CostNames, LargeDirectory)
 {
     auto large = mkdir(fs->root(), "large");

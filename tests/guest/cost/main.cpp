@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// cost DIRECTORY COUNTERS: what operations of the real module cost, told by its counters (debugfs), beside what they may cost
-// (tests/cost_budgets.hpp, the same as on the host). Each operation is done a hundred times, the median counts: what comes only
-// now and then (a retirement, a node that splits, times that are written in the background) is bounded on the host.
+// cost DIRECTORY COUNTERS: what operations of the real module cost, told by its counters (debugfs), beside
+// what they may cost (tests/cost_budgets.hpp, the same as on the host). Each operation is done a hundred
+// times, the median counts: what comes only now and then (a retirement, a node that splits, times that are
+// written in the background) is bounded on the host.
 //
 // Prints a table, a line for each operation in TAP's way, and fails when one costs more.
 #include "tests/cost_budgets.hpp"
@@ -44,10 +45,11 @@ Counts read_counts()
     Counts counts;
     FILE* file = fopen(counters_path.c_str(), "r");
     must(file, counters_path);
-    const int fields = fscanf(file,
-                              "counting 1 fences %llu device_flushes %llu lines_written_back %llu bytes_streamed %llu "
-                              "bytes_journal %llu",
-                              &counts.fences, &counts.flushes, &counts.lines, &counts.streamed, &counts.journal);
+    const int fields =
+        fscanf(file,
+               "counting 1 fences %llu device_flushes %llu lines_written_back %llu bytes_streamed %llu "
+               "bytes_journal %llu",
+               &counts.fences, &counts.flushes, &counts.lines, &counts.streamed, &counts.journal);
     must(fields == 5, "the counters' format");
     fclose(file);
     return counts;
@@ -84,12 +86,13 @@ void measure(const char* operation, const Step& before, const Step& step, const 
                       median(journal) <= budget->journal && median(data) <= budget->data;
     failures += !good;
     printf("%s - %-44s fences %llu of %llu, lines %llu of %llu, journal %llu of %llu, data %llu of %llu\n",
-           good ? "ok" : "not ok", operation, median(fences), budget->fences, median(lines), budget->lines, median(journal),
-           budget->journal, median(data), budget->data);
+           good ? "ok" : "not ok", operation, median(fences), budget->fences, median(lines), budget->lines,
+           median(journal), budget->journal, median(data), budget->data);
     fflush(stdout);
 }
 
-// ---- names ----------------------------------------------------------------------------------------------------
+// ---- names
+// ----------------------------------------------------------------------------------------------------
 
 std::string path(const std::string& dir, int i) { return root + "/" + dir + "/name" + std::to_string(i); }
 std::string path(int i) { return path("dir", i); }
@@ -109,13 +112,17 @@ void names()
     const std::string target30(30, 't'), target200(200, 't'), other = root + "/other/target";
     make_file(other);
     measure("create", nothing, create, remove_it);
-    measure("mkdir", nothing, [](int i) { must(mkdir(path(i).c_str(), 0755) == 0, "mkdir"); },
-            [](int i) { rmdir(path(i).c_str()); });
-    measure("mknod", nothing, [](int i) { must(mkfifo(path(i).c_str(), 0644) == 0, "mkfifo"); }, remove_it);
-    measure("symlink, target of 30 bytes", nothing,
-            [&](int i) { must(symlink(target30.c_str(), path(i).c_str()) == 0, "symlink"); }, remove_it);
-    measure("symlink, target of 200 bytes", nothing,
-            [&](int i) { must(symlink(target200.c_str(), path(i).c_str()) == 0, "symlink"); }, remove_it);
+    measure(
+        "mkdir", nothing, [](int i) { must(mkdir(path(i).c_str(), 0755) == 0, "mkdir"); },
+        [](int i) { rmdir(path(i).c_str()); });
+    measure(
+        "mknod", nothing, [](int i) { must(mkfifo(path(i).c_str(), 0644) == 0, "mkfifo"); }, remove_it);
+    measure(
+        "symlink, target of 30 bytes", nothing,
+        [&](int i) { must(symlink(target30.c_str(), path(i).c_str()) == 0, "symlink"); }, remove_it);
+    measure(
+        "symlink, target of 200 bytes", nothing,
+        [&](int i) { must(symlink(target200.c_str(), path(i).c_str()) == 0, "symlink"); }, remove_it);
     auto make_link = [&](int i) { must(link(other.c_str(), path(i).c_str()) == 0, "link"); };
     measure("link", nothing, make_link, remove_it);
     measure("unlink, not the last name", make_link, remove_it);
@@ -130,27 +137,30 @@ void removals()
     };
     auto release = [&](int) { close(held); };
     measure("unlink, the last name", hold, remove_it, release);
-    measure("last close of a removed file without blocks",
-            [&](int i) {
-                hold(i);
-                remove_it(i);
-            },
-            release);
-    measure("last close of a removed file of 64 KiB",
-            [&](int i) {
-                hold(i);
-                const std::string bytes(65536, 'x');
-                must(write(held, bytes.data(), bytes.size()) == 65536, "write");
-                remove_it(i);
-            },
-            release);
+    measure(
+        "last close of a removed file without blocks",
+        [&](int i) {
+            hold(i);
+            remove_it(i);
+        },
+        release);
+    measure(
+        "last close of a removed file of 64 KiB",
+        [&](int i) {
+            hold(i);
+            const std::string bytes(65536, 'x');
+            must(write(held, bytes.data(), bytes.size()) == 65536, "write");
+            remove_it(i);
+        },
+        release);
     auto make_dir = [](int i) { must(mkdir(path(i).c_str(), 0755) == 0, "mkdir"); };
-    measure("rmdir",
-            [&](int i) {
-                make_dir(i);
-                held = open(path(i).c_str(), O_RDONLY | O_DIRECTORY);
-            },
-            [](int i) { must(rmdir(path(i).c_str()) == 0, "rmdir"); }, release);
+    measure(
+        "rmdir",
+        [&](int i) {
+            make_dir(i);
+            held = open(path(i).c_str(), O_RDONLY | O_DIRECTORY);
+        },
+        [](int i) { must(rmdir(path(i).c_str()) == 0, "rmdir"); }, release);
 }
 
 void renames()
@@ -158,30 +168,35 @@ void renames()
     auto rename_to = [](const std::string& dir) {
         return [dir](int i) { must(rename(path(i).c_str(), path(dir, i + 1000).c_str()) == 0, "rename"); };
     };
-    auto remove_from = [](const std::string& dir) { return [dir](int i) { remove_file(path(dir, i + 1000)); }; };
+    auto remove_from = [](const std::string& dir) {
+        return [dir](int i) { remove_file(path(dir, i + 1000)); };
+    };
     measure("rename in a directory", create, rename_to("dir"), remove_from("dir"));
     measure("rename across directories", create, rename_to("other"), remove_from("other"));
-    measure("rename of a directory across", [](int i) { must(mkdir(path(i).c_str(), 0755) == 0, "mkdir"); },
-            rename_to("other"), [](int i) { rmdir(path("other", i + 1000).c_str()); });
+    measure(
+        "rename of a directory across", [](int i) { must(mkdir(path(i).c_str(), 0755) == 0, "mkdir"); },
+        rename_to("other"), [](int i) { rmdir(path("other", i + 1000).c_str()); });
     int held = -1;
-    measure("rename across over a file",
-            [&](int i) {
-                create(i);
-                make_file(path("other", i + 1000));
-                held = open(path("other", i + 1000).c_str(), O_RDWR);
-            },
-            rename_to("other"),
-            [&](int i) {
-                close(held);
-                remove_file(path("other", i + 1000));
-            });
+    measure(
+        "rename across over a file",
+        [&](int i) {
+            create(i);
+            make_file(path("other", i + 1000));
+            held = open(path("other", i + 1000).c_str(), O_RDWR);
+        },
+        rename_to("other"),
+        [&](int i) {
+            close(held);
+            remove_file(path("other", i + 1000));
+        });
     create(0);
     measure("chmod, chown, utimes", nothing,
             [](int i) { must(chmod(path(0).c_str(), i % 2 ? 0600 : 0644) == 0, "chmod"); });
     remove_it(0);
 }
 
-// ---- contents -------------------------------------------------------------------------------------------------
+// ---- contents
+// -------------------------------------------------------------------------------------------------
 
 int file = -1;
 
@@ -196,7 +211,10 @@ void begin_anew(long size = 0)
     resize(0);
     resize(size);
 }
-void change(int mode, long offset, long length) { must(fallocate(file, mode, offset, length) == 0, "fallocate"); }
+void change(int mode, long offset, long length)
+{
+    must(fallocate(file, mode, offset, length) == 0, "fallocate");
+}
 
 void writes()
 {
@@ -206,8 +224,9 @@ void writes()
     begin_anew();
     measure("append of 128 bytes", nothing, [](int i) { write_at(i * 128, 128); });
     begin_anew(100);
-    measure("append of 100 bytes over the end of a block", [](int i) { resize(i * kPage + kPage - 50); },
-            [](int i) { write_at(i * kPage + kPage - 50, 100); });
+    measure(
+        "append of 100 bytes over the end of a block", [](int i) { resize(i * kPage + kPage - 50); },
+        [](int i) { write_at(i * kPage + kPage - 50, 100); });
     write_at(0, 256 * kPage);
     measure("overwrite of 64 bytes", nothing, [](int i) { write_at(i * kPage + 128, 64); });
     measure("overwrite of 4 KiB", nothing, [](int i) { write_at(i * kPage, kPage); });
@@ -225,14 +244,18 @@ void sizes()
     begin_anew();
     measure("truncate up", nothing, [](int i) { resize((i + 1) * kPage); });
     write_at(0, kSamples * kPage + 5);
-    measure("truncate up over a tail", [](int) { resize(kSamples * kPage + 5); }, [](int) { resize((kSamples + 1) * kPage); });
+    measure(
+        "truncate up over a tail", [](int) { resize(kSamples * kPage + 5); },
+        [](int) { resize((kSamples + 1) * kPage); });
     resize(kSamples * kPage);
     measure("truncate down by a block", nothing, [](int i) { resize((kSamples - 1 - i) * kPage); });
     write_at(0, 4 * kPage);
-    measure("truncate down in a block", [](int) { resize(4 * kPage); }, [](int) { resize(3 * kPage + 2048); });
+    measure(
+        "truncate down in a block", [](int) { resize(4 * kPage); }, [](int) { resize(3 * kPage + 2048); });
     auto anew = [](int) { begin_anew(); };
     measure("fallocate of 1 MiB", anew, [](int) { change(0, 0, 256 * kPage); });
-    measure("fallocate of 1 MiB behind the end", anew, [](int) { change(FALLOC_FL_KEEP_SIZE, 0, 256 * kPage); });
+    measure("fallocate of 1 MiB behind the end", anew,
+            [](int) { change(FALLOC_FL_KEEP_SIZE, 0, 256 * kPage); });
     const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
     begin_anew();
     write_at(0, 256 * kPage);
@@ -246,7 +269,8 @@ void sizes()
 void mappings()
 {
     begin_anew(1024 * kPage);
-    auto* mapped = static_cast<volatile char*>(mmap(nullptr, 1024 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+    auto* mapped =
+        static_cast<volatile char*>(mmap(nullptr, 1024 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
     must(mapped != MAP_FAILED, "mmap");
     auto load = [=](int i) { (void)mapped[i * 2 * kPage]; };
     auto store = [=](int i) { mapped[i * 2 * kPage] = 1; };
@@ -288,8 +312,9 @@ void run()
     mkdir((root + "/large").c_str(), 0755);
     for (int i = 0; i < 10000; i++)
         make_file(path("large", i));
-    measure("create in a directory of 10,000", nothing, [](int i) { make_file(path("large", i + 10000)); },
-            [](int i) { remove_file(path("large", i + 10000)); });
+    measure(
+        "create in a directory of 10,000", nothing, [](int i) { make_file(path("large", i + 10000)); },
+        [](int i) { remove_file(path("large", i + 10000)); });
 }
 
 }  // namespace

@@ -34,7 +34,8 @@ void Cost::raise(const Cost& other)
     slots = max(slots, other.slots);
 }
 
-// ---- the meter ------------------------------------------------------------------------------------------------
+// ---- the meter
+// ------------------------------------------------------------------------------------------------
 
 CostMeter::CostMeter(TestDevice& device, const Layout& layout) : device_(device), layout_(layout)
 {
@@ -120,11 +121,13 @@ void CostMeter::write_back(u64 from, u64 to)
     }
 }
 
-// ---- the table ------------------------------------------------------------------------------------------------
+// ---- the table
+// ------------------------------------------------------------------------------------------------
 
 void CostRow::print_heading()
 {
-    std::printf("\n| %-44s | fences | lines | journal |    data |   bytes | most fences | most bytes |\n", "operation");
+    std::printf("\n| %-44s | fences | lines | journal |    data |   bytes | most fences | most bytes |\n",
+                "operation");
     std::printf("|:%s|-------:|------:|--------:|--------:|--------:|------------:|-----------:|\n",
                 std::string(45, '-').c_str());
 }
@@ -160,8 +163,9 @@ CostRow::~CostRow()
     u64 most_bytes = 0;
     for (const Cost& sample : samples_)
         most_bytes = max(most_bytes, sample.bytes());
-    std::printf("| %-44s | %6llu | %5llu | %7llu | %7llu | %7llu | %11llu | %10llu |\n", name_.c_str(), middle.fences,
-                middle.lines, middle.journal, middle.data, middle.bytes(), most_.fences, most_bytes);
+    std::printf("| %-44s | %6llu | %5llu | %7llu | %7llu | %7llu | %11llu | %10llu |\n", name_.c_str(),
+                middle.fences, middle.lines, middle.journal, middle.data, middle.bytes(), most_.fences,
+                most_bytes);
     compare(middle, most_bytes);
 }
 

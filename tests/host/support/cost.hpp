@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// What operations cost: fences, lines written back and bytes, told from the persist calls they make; and a table of
-// that, each row with its budget.
+// What operations cost: fences, lines written back and bytes, told from the persist calls they make; and a
+// table of that, each row with its budget.
 #pragma once
 #include <algorithm>
 #include <string>
@@ -38,7 +38,8 @@ class CostMeter {
     Cost take();
 
   private:
-    // What has happened to a line since the last fence (written back) or since the last take (zeroed), sorted.
+    // What has happened to a line since the last fence (written back) or since the last take (zeroed),
+    // sorted.
     struct Range {
         u64 from, to;
     };
