@@ -109,8 +109,8 @@ variants := tools asan tsan crash
 flags-tools := -O2
 flags-asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize=vptr \
 	-fno-sanitize-recover=all -DTARN_DEBUG=1
-# For bulk: fast, and with the bugs of cxxrt/mutant.hpp, which are off until asked for.
-flags-crash := -O2 -fno-pie -DTARN_MUTANTS=1
+# For bulk: fast, with the bugs of cxxrt/mutant.hpp, which are off until asked for, and with every caller on the stack.
+flags-crash := -O2 -fno-pie -fno-optimize-sibling-calls -DTARN_MUTANTS=1
 flags-tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread -DTARN_DEBUG=1
 
 define host-variant

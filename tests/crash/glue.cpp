@@ -6,15 +6,6 @@
 
 #include "fs/file_core.h"
 
-namespace tarn::crash {
-
-static thread_local const tarn_device* current_device = nullptr;
-
-CurrentDevice::CurrentDevice(const tarn_device& device) { current_device = &device; }
-CurrentDevice::~CurrentDevice() { current_device = nullptr; }
-
-}  // namespace tarn::crash
-
 using namespace tarn;
 using namespace tarn::crash;
 
@@ -36,14 +27,14 @@ void tarn_mapper_detach(tarn_inode*, unsigned long long) {}
 void tarn_mapper_mark_dirty(tarn_inode*) {}
 void tarn_mapper_mark_clean(tarn_inode*) {}
 
-tarn_size_t tarn_user_copy_in(tarn_user* from, void* media, tarn_size_t length)
+tarn_size_t tarn_user_copy_in(const tarn_device* device, tarn_user* from, void* media, tarn_size_t length)
 {
     const u64 copied = std::min<u64>({length, from->length - from->position, from->piece});
     const char* source = from->data + from->position;
     // As in the kernel: a copy that stops early has stored its last bytes through the cache.
     const u64 streamed = copied == length ? copied : round_down(copied, kLineSize);
     if (streamed)
-        tarn_persist_copy(current_device, media, source, streamed);
+        tarn_persist_copy(device, media, source, streamed);
     std::memcpy(static_cast<char*>(media) + streamed, source + streamed, copied - streamed);
     from->position += copied;
     return copied;

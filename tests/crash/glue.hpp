@@ -28,13 +28,6 @@ class MappedPages {
     std::map<u64, u64> pages_;
 };
 
-// To which device writes of this thread go.
-class CurrentDevice {
-  public:
-    explicit CurrentDevice(const tarn_device& device);
-    ~CurrentDevice();
-};
-
 }  // namespace tarn::crash
 
 struct tarn_fault {

@@ -284,7 +284,6 @@ void Mount::write(const std::string& path, u64 offset, const std::string& bytes,
     write.length = bytes.size();
     write.from = &from;
     write.times.modify = write.times.change = time_of(now);
-    CurrentDevice current(device_);
     while (write.length) {
         const long long wrote = tarn_file_write(&inode->inode, &write);
         if (wrote <= 0)

@@ -125,7 +125,7 @@ std::vector<Planted> all_mutants(const Base& base, Sites& sites)
     sites.resolve();
     for (const std::string& site : sites.all())
         if (const char* why = harmless_because(site))
-            std::printf("  no bug  no %s\n          %s\n", site.c_str(), why);
+            std::printf("  no bug  left out: %s\n          %s\n", site.c_str(), why);
         else
             all.push_back({"left out: " + site, Mutant::kNone, site});
     return all;
@@ -180,6 +180,9 @@ MutantsFound try_mutants(const Base& base, unsigned jobs, const std::string& par
     };
     Sites sites;
     const std::vector<Planted> all = all_mutants(base, sites);
+    const std::vector<std::string> missing = sites.missing();
+    for (const std::string& place : missing)
+        std::printf("  NOT CAUGHT  never called, so never left out: %s\n", place.c_str());
     void* memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         throw std::runtime_error("no memory");
@@ -202,7 +205,8 @@ MutantsFound try_mutants(const Base& base, unsigned jobs, const std::string& par
     }
     for (pid_t child : children)
         waitpid(child, nullptr, 0);
-    const MutantsFound found = shared.found;
+    MutantsFound found = shared.found;
+    found.all += missing.size();
     munmap(memory, sizeof(Shared));
     return found;
 }

@@ -20,6 +20,8 @@ class Sites {
     // noted.
     std::string of(const host::Event& event) const;
     std::set<std::string> all() const { return all_; }
+    // Persist calls in the core's sources that were never noted, as "fs/txn/record.cpp:86: ...".
+    std::vector<std::string> missing() const;
 
   private:
     std::string label(int kind, const std::vector<void*>& callers) const;
@@ -27,6 +29,7 @@ class Sites {
     std::set<std::pair<int, std::vector<void*>>> noted_;
     std::map<void*, std::string> lines_;  // by return address; empty: a wrapper
     std::set<std::string> all_;
+    std::set<std::string> places_;  // "fs/txn/record.cpp:86", wrappers and all
 };
 
 }  // namespace tarn::crash
