@@ -17,13 +17,14 @@ namespace {
 constexpr const char* kKinds[] = {"streaming copy", "streaming zero", "write-back", "fence"};
 
 // What in the core only hands a call on, for several callers.
-bool is_wrapper(const std::string& place, const std::string& function)
+bool is_wrapper(const std::string& place, const std::string& signature)
 {
     for (const char* part : {"fs/media/media", "fs/media/tokens", "cxxrt/", "tests/"})
         if (place.find(part) != std::string::npos)
             return true;
-    for (const char* name : {"File::fence", "File::zero_part", "File::zero_behind", "Journals::write_slot"})
-        if (function.find(name) != std::string::npos)
+    for (const char* name : {"File::fence(", "File::zero_part(", "File::zero_behind(",
+                             "Journals::write_slot(", "TargetLines::write_back(void const*"})
+        if (signature.find(name) != std::string::npos)
             return true;
     return place.find("fs/") == std::string::npos;
 }
@@ -67,7 +68,7 @@ void Sites::resolve()
         command += word;
     }
     FILE* output = popen(command.c_str(), "r");
-    std::string *found = nullptr, function;
+    std::string *found = nullptr, signature;
     while (output && std::fgets(line, sizeof line, output)) {
         const std::string text = line;
         const std::string place = text.substr(0, text.find_first_of(" \n"));
@@ -76,13 +77,14 @@ void Sites::resolve()
             continue;
         }
         if (place.find('/') == std::string::npos) {
-            function = text.substr(0, text.find_first_of("(\n"));
+            signature = text;
             continue;
         }
         if (const usize core = place.rfind("/fs/"); core != std::string::npos)
             places_.insert(place.substr(core + 1));
-        if (found && found->empty() && !is_wrapper(place, function))
-            *found = place.substr(place.rfind("fs/")) + ", in " + function + ": " + text_of(place);
+        if (found && found->empty() && !is_wrapper(place, signature))
+            *found = place.substr(place.rfind("fs/")) + ", in " +
+                     signature.substr(0, signature.find_first_of("(\n")) + ": " + text_of(place);
     }
     if (output)
         pclose(output);
@@ -93,7 +95,8 @@ void Sites::resolve()
 
 std::vector<std::string> Sites::missing() const
 {
-    static const std::regex call(R"((media_?|media\(\))\.(fence|write_back|copy|zero)\(|tarn_persist_\w+\()");
+    static const std::regex call(
+        R"((media_?|media\(\))\.(fence|write_back|copy|log|zero)\(|tarn_persist_\w+\()");
     std::vector<std::string> found;
     for (const auto& file : std::filesystem::recursive_directory_iterator("fs")) {
         const std::string path = file.path().string();
