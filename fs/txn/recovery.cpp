@@ -81,7 +81,7 @@ void Journals::repeat_record(Bytes record)
     Journal& journal = journals_[header_of(record).journal];
     memcpy(journal.staging.data(), record.data(), record.size());
     byte* target = media_.writable(journal.ring()) + (record.data() - media_.at(journal.ring()));
-    media_.copy(target, journal.staging.data(), record.size());
+    media_.log(target, journal.staging.data(), record.size());
 }
 
 // Visits every record at or above `floor` of all journals in sequence order. Visit returns a Status.
