@@ -209,6 +209,45 @@ TEST_F(FileIo, NoMemoryChangesNothingAndLosesNoSpace)
     EXPECT_EQ(file->contents(), pattern(5000) + zeroes(15000) + pattern(9000, 'A'));
 }
 
+// The bytes that still fit into the last block, and those of fresh ones, are steps of one call: the size of the first waits
+// for the record of the second, but not when there is none.
+TEST_F(FileIo, AnAppendWhoseFreshBlockFailsKeepsWhatWentIntoTheLastOne)
+{
+    file->write(0, pattern(4000));
+    const u64 free = fs->free_blocks();
+    DurableImage durable(device);
+    std::string text = pattern(5000, 'A');
+    tarn_user from = source(text);
+    from.readable = 50;
+    EXPECT_EQ(file->write(4000, from, 5000), 50) << "the source ends";
+    EXPECT_EQ(file->size(), 4050u);
+    EXPECT_EQ(contents_after_crash(durable), pattern(4000) + text.substr(0, 50));
+    from = source(text);
+    from.readable = 46;
+    EXPECT_EQ(file->write(4050, from, 5000), 46) << "the source ends with the block";
+    EXPECT_EQ(contents_after_crash(durable), pattern(4000) + text.substr(0, 50) + text.substr(0, 46));
+    file->truncate(4000);
+    auto other = fs->create(mm, "other");
+    other->write(0, std::string(free * 4096, 'o'));
+    EXPECT_EQ(file->write(4000, text), 96) << "no space";
+    EXPECT_EQ(file->contents(), pattern(4000) + text.substr(0, 96));
+    EXPECT_EQ(contents_after_crash(durable), file->contents());
+}
+
+TEST_F(FileIo, AnAppendOverTheEndOfABlockShowsAllOrNothingAtItsFences)
+{
+    for (u64 fence = 1; fence <= 2; fence++) {
+        file->truncate(0);
+        file->write(0, pattern(4000));
+        DurableImage durable(device);
+        durable.remember_before_fence(fence);
+        ASSERT_EQ(file->write(4000, pattern(200, 'A')), 200);
+        EXPECT_EQ(durable.fences(), 2u);
+        EXPECT_EQ(contents_of_image(durable.remembered()), pattern(4000)) << "before fence " << fence;
+        EXPECT_EQ(contents_after_crash(durable), pattern(4000) + pattern(200, 'A'));
+    }
+}
+
 TEST_F(FileIo, AFailedFenceIsReportedAndStopsChanges)
 {
     file->write(0, pattern(8192));
