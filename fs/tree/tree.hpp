@@ -71,10 +71,8 @@ class NodeEditor;
 template <class Kind>
 class Tree {
   public:
-    Tree(Volume& volume, const TreeRoot& root) : volume_(volume), root_(root)
-    {
-        TARN_ASSERT(root.kind == Kind::kTag);
-    }
+    // A root of another kind is damage, met by whatever is done first: the media says what an inode is.
+    Tree(Volume& volume, const TreeRoot& root) : volume_(volume), root_(root) {}
 
     // Look-ups. `txn` may be null; otherwise its uncommitted changes are seen. No sleep.
     // Errors: kBadNode, or the kind's own for an item that makes no sense.

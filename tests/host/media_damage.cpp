@@ -2,6 +2,10 @@
 // Damaged media, met by mounting and by using: it is reported, with a block number, and everything ends.
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
+#include "fs/file/object.hpp"
+#include "tests/host/support/fake_mm.hpp"
 #include "tests/host/support/populated.hpp"
 
 namespace tarn::test {
@@ -85,6 +89,24 @@ TEST(MediaDamage, ABlockThatIsInUseAndCalledFreeIsReported)
                  std::runtime_error);
     EXPECT_TRUE(log.contains("block in use for two things")) << log.text();
     EXPECT_TRUE(fs.fs().is_read_only());
+}
+
+// Blocks of a file may be the inode table's, too: a store makes it a directory while it is open.
+TEST(MediaDamage, AnOpenFileThatBecomesADirectoryIsReported)
+{
+    LogCapture log;
+    TestDevice device(kTestBlocks);
+    FakeMm mm(device);
+    FakeFs fs(device);
+    auto file = fs.create(mm, "file");
+    ASSERT_EQ(file->write(0, "something"), 9);
+    const u64 place = InodeObject::of(file->inode()).inode.record.value;
+    auto& record = *reinterpret_cast<tarnfs_inode*>(device.bytes() + place);
+    record.mode = kTypeDirectory | 0755;
+    EXPECT_EQ(file->contents(), "something");
+    record.root[offsetof(tarnfs_node, kind)] = TARNFS_TREE_DIRECTORY;
+    EXPECT_EQ(file->write(20000, "more"), -EUCLEAN);
+    EXPECT_TRUE(log.contains("no tree node of this kind")) << log.text();
 }
 
 // The last extent is found, but from the first block on none: freeing must not wait for it to go.
