@@ -5,6 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "fs/inode/inode.hpp"
 #include "tests/host/support/volume.hpp"
 
 using namespace tarn;
@@ -25,6 +26,8 @@ FakeMm& mm()
 {
     throw std::runtime_error(what + ": errno " + std::to_string(-error));
 }
+
+tarn_name spelled(const std::string& name) { return {name.data(), static_cast<unsigned>(name.size())}; }
 
 }  // namespace
 
@@ -218,17 +221,17 @@ struct MapperBackend {
     static void attach(tarn_inode* inode, u64 block, u64 pfn)
     {
         std::lock_guard guard(mm().lock_);
-        if (!mm().owners_.emplace(pfn, FakeMm::Owner{inode, block}).second)
+        if (!mm().owners_.emplace(pfn, FakeMm::Owner{inode, block}).second && !mm().shares_pages_)
             throw std::logic_error("a page backs two blocks");
     }
     static void detach(u64 pfn)
     {
         std::lock_guard guard(mm().lock_);
-        if (!mm().owners_.erase(pfn))
+        if (!mm().owners_.erase(pfn) && !mm().shares_pages_)
             throw std::logic_error("a page is let go that was not held");
         for (FakeMapping* mapping : mm().mappings_)
             for (auto& [block, pte] : mapping->ptes_)
-                if (!pte.zero && pte.pfn == pfn)
+                if (!pte.zero && pte.pfn == pfn && !mm().shares_pages_)
                     throw std::logic_error("a page is let go while mapped");
     }
     static void mark(tarn_inode* inode, bool dirty)
@@ -262,39 +265,35 @@ FakeFs::~FakeFs()
     tarn_fs_close(fs_);
 }
 
-std::unique_ptr<FakeFile> FakeFs::create(FakeMm& in, const std::string& name)
+std::unique_ptr<FakeFile> FakeFs::create(FakeMm&, const std::string& name)
 {
-    auto file = std::make_unique<FakeFile>(in, *this);
+    auto file = std::make_unique<FakeFile>();
     tarn_new_inode what = {};
     what.mode = 0100644;
     what.now.seconds = 1700000001;
     tarn_attributes attributes;
-    tarn_name spelled{name.data(), static_cast<unsigned>(name.size())};
-    if (int error = tarn_dir_create(root_.get(), spelled, &what, file->inode(), &attributes))
+    if (int error = file->create(root_.get(), name, what, &attributes))
         fail("create " + name, error);
-    file->has_object_ = true;
     return file;
 }
 
-std::unique_ptr<FakeFile> FakeFs::open(FakeMm& in, const std::string& name)
+std::unique_ptr<FakeFile> FakeFs::open(FakeMm&, const std::string& name)
 {
     unsigned long long number = 0;
-    if (int error = tarn_dir_find(root_.get(), {name.data(), static_cast<unsigned>(name.size())}, &number))
+    if (int error = tarn_dir_find(root_.get(), spelled(name), &number))
         fail("open " + name, error);
-    auto file = std::make_unique<FakeFile>(in, *this);
+    auto file = std::make_unique<FakeFile>();
     tarn_attributes attributes;
-    if (int error = tarn_inode_open(fs_, number, file->inode(), &attributes))
+    if (int error = file->open(fs_, number, &attributes))
         fail("inode of " + name, error);
-    file->has_object_ = true;
     return file;
 }
 
 void FakeFs::unlink(const std::string& name, FakeFile& file)
 {
-    tarn_name spelled{name.data(), static_cast<unsigned>(name.size())};
-    if (int error = tarn_dir_unlink(root_.get(), spelled, file.inode(), {1700000002, 0}))
+    if (int error = tarn_dir_unlink(root_.get(), spelled(name), file.inode(), {1700000002, 0}))
         fail("unlink " + name, error);
-    file.discard_ = true;
+    file.discard();
 }
 
 u64 FakeFs::free_blocks()
@@ -304,11 +303,26 @@ u64 FakeFs::free_blocks()
     return statistics.free;
 }
 
+int FakeFile::open(tarn_fs* fs, u64 number, tarn_attributes* attributes)
+{
+    const int error = tarn_inode_open(fs, number, &inode_, attributes);
+    mode_ = error ? 0 : attributes->mode;
+    return error;
+}
+
+int FakeFile::create(tarn_inode* dir, const std::string& name, const tarn_new_inode& what, tarn_attributes* attributes)
+{
+    const int error = tarn_dir_create(dir, spelled(name), &what, &inode_, attributes);
+    mode_ = error ? 0 : attributes->mode;
+    return error;
+}
+
 FakeFile::~FakeFile()
 {
-    if (!has_object_)
+    if (mode_ == 0)
         return;
-    tarn_file_evict(&inode_, discard_ ? TARN_EVICT_DISCARD : TARN_EVICT_KEEP);
+    if ((mode_ & kTypeMask) == kTypeRegular)
+        tarn_file_evict(&inode_, discard_ ? TARN_EVICT_DISCARD : TARN_EVICT_KEEP);
     if (discard_)
         tarn_inode_free(&inode_);
     else
@@ -352,14 +366,19 @@ long long FakeFile::write(u64 offset, const std::string& bytes)
     return write(offset, from, bytes.size());
 }
 
-std::string FakeFile::read(u64 offset, u64 length)
+long long FakeFile::read(u64 offset, tarn_user& to, u64 length)
 {
     std::shared_lock guard(i_rwsem_);
+    return tarn_file_read(&inode_, offset, length, &to);
+}
+
+std::string FakeFile::read(u64 offset, u64 length)
+{
     std::string bytes(length, '\xff');
     tarn_user to;
     to.data = reinterpret_cast<std::byte*>(bytes.data());
     to.length = length;
-    long long got = tarn_file_read(&inode_, offset, length, &to);
+    long long got = read(offset, to, length);
     if (got < 0)
         fail("read", got);
     bytes.resize(static_cast<u64>(got));

@@ -41,6 +41,8 @@ class FakeMm {
     };
     std::optional<Owner> owner(u64 pfn);
     bool is_marked_dirty(tarn_inode* inode);
+    // From now on a page may back several blocks, as damaged media may say; the kernel does not look at that either.
+    void allow_shared_pages() { shares_pages_ = true; }
     // The next `count` installations find no memory.
     void fail_installs(int count) { failing_installs_ = count; }
     // Called at the beginning of a zap or an install, entry locks held: to let something happen at that moment.
@@ -66,6 +68,7 @@ class FakeMm {
     std::map<u64, Owner> owners_;
     std::set<tarn_inode*> dirty_;
     int failing_installs_ = 0;
+    bool shares_pages_ = false;
     Atomic<u64> zaps_{0}, installs_{0};
 };
 
@@ -167,10 +170,17 @@ class FakeFs {
 
 class FakeFile {
   public:
-    FakeFile(FakeMm& mm, FakeFs& fs) : mm_(mm), fs_(fs) {}
+    FakeFile() = default;
     ~FakeFile();  // evicts
     FakeFile(const FakeFile&) = delete;
     FakeFile& operator=(const FakeFile&) = delete;
+
+    // Once: the inode of that number, or a new one. Of any type. 0 or -errno.
+    int open(tarn_fs* fs, u64 number, tarn_attributes* attributes);
+    int create(tarn_inode* dir, const std::string& name, const tarn_new_inode& what, tarn_attributes* attributes);
+    // It has no name any more: freed at the end, unless it is kept as an orphan.
+    void discard() { discard_ = true; }
+    void keep() { discard_ = false; }
 
     tarn_inode* inode() { return &inode_; }
     // The time of what changes the file.
@@ -179,6 +189,8 @@ class FakeFile {
     // Bytes written or -errno.
     long long write(u64 offset, tarn_user& from, u64 length);
     long long write(u64 offset, const std::string& bytes);
+    // Bytes read or -errno.
+    long long read(u64 offset, tarn_user& to, u64 length);
     // Up to `length` bytes; dies on an error.
     std::string read(u64 offset, u64 length);
     std::string contents() { return read(0, size()); }
@@ -204,13 +216,10 @@ class FakeFile {
     u64 blocks();
 
   private:
-    friend class FakeFs;
-    FakeMm& mm_;
-    FakeFs& fs_;
     std::shared_mutex i_rwsem_;
     std::shared_mutex invalidate_lock_;
     tarn_inode inode_;
-    bool has_object_ = false;  // inode_ has been opened or created
+    u32 mode_ = 0;  // 0: inode_ has not been opened or created
     bool discard_ = false;
 };
 
