@@ -11,12 +11,14 @@
 #   tools/{mkfs,fsck,tarnfs}.cpp    one program each; any other tools/*.cpp is linked into all three
 #   tests/host/*.cpp  tests/host/*/*.cpp   one GoogleTest program (main is supplied), with TARN_DEBUG
 #   tests/crash/*.cpp               the crash explorer, with a build of the core of its own
+#   tests/fuzz/{media,operations}.cpp   one libFuzzer program each; any other tests/fuzz/*.cpp but mutate.cpp is in both
 #   tests/compile_fail/*.cpp        each must fail to compile with its `// expect-error: REGEX` and compile with -DFIXED
 #
 # Where things land:
 #   build/<kernel release>/{tarn_pmem,tarnfs}.ko      (objects in obj/ beside them)
 #   build/tools/{mkfs.tarnfs,fsck.tarnfs,tarnfs}
 #   build/host/{asan,tsan}/tarn_tests  build/host/crash/tarn_crash
+#   build/host/fuzz/{media,operations}
 #
 # A part of `make test` is a target test-PART whose last line reads "N passed, N failed".
 
@@ -92,6 +94,13 @@ core-cpp := $(filter-out cxxrt/abi.cpp,$(wildcard cxxrt/*.cpp)) \
 	$(wildcard cxxrt/host/*.cpp pmem/*.cpp fs/*.cpp fs/*/*.cpp fs/*/*/*.cpp)
 test-cpp := $(wildcard tests/host/*.cpp tests/host/*/*.cpp)
 crash-cpp := $(wildcard tests/crash/*.cpp)
+fuzz-mains := $(wildcard tests/fuzz/media.cpp tests/fuzz/operations.cpp)
+# What the targets share: the emulated machine of the host tests (what of it needs no GoogleTest), and the model of the
+# power-cut tests.
+fuzz-shared := $(filter-out $(fuzz-mains) tests/fuzz/mutate.cpp,$(wildcard tests/fuzz/*.cpp)) \
+	$(patsubst %,tests/host/support/%.cpp,device fake_mm persist_model populated volume)
+fuzz-model := tests/guest/powercut/model.cpp tests/guest/powercut/compare.cpp tests/guest/replay/core_view.cpp
+fuzz-cpp := $(fuzz-mains) $(fuzz-shared) $(fuzz-model)
 # What recognises other file systems, and what makes UUIDs.
 tool-libs := -lblkid -luuid
 tool-mains := $(wildcard tools/mkfs.cpp tools/fsck.cpp tools/tarnfs.cpp)
@@ -105,29 +114,33 @@ host-warnings := -Wall -Wextra -Wundef -Wvla -Wshadow -Wnon-virtual-dtor -Woverl
 host-flags := -std=gnu++20 -g -fno-strict-aliasing -funsigned-char -I. -Iinclude -pthread $(host-warnings)
 core-flags := -fno-exceptions -fno-rtti -Wconversion -Wsign-conversion
 
-variants := tools asan tsan crash
+variants := tools asan tsan crash fuzz
 flags-tools := -O2
 flags-asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize=vptr \
 	-fno-sanitize-recover=all -DTARN_DEBUG=1
 # For bulk: fast, with the bugs of cxxrt/mutant.hpp, which are off until asked for, and with every caller on the stack.
 flags-crash := -O2 -fno-pie -fno-optimize-sibling-calls -DTARN_MUTANTS=1
 flags-tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread -DTARN_DEBUG=1
+# Clang has libFuzzer.
+flags-fuzz := $(flags-asan) -O2 -fsanitize=fuzzer-no-link -Wno-mismatched-tags
+cxx-fuzz := clang++
+cxx-of = $(or $(cxx-$(1)),$(CXX))
 
 define host-variant
 $(B)/host/$(1)/%.o: %.cpp $(B)/host/$(1)/flags
 	@mkdir -p $$(@D)
 	$$(call say,CXX,$$@)
-	$$(Q)$(CXX) $(host-flags) $$(if $$(filter tests/% tools/%,$$*),,$(core-flags)) $(flags-$(1)) \
+	$$(Q)$(call cxx-of,$(1)) $(host-flags) $$(if $$(filter tests/% tools/%,$$*),,$(core-flags)) $(flags-$(1)) \
 		-MMD -MP -MF $$(@:.o=.d) -MT $$@ -c -o $$@.$$$$$$$$ $$< && mv $$@.$$$$$$$$ $$@
 # Rewritten only when the flags differ, so that a change of flags rebuilds what they decide.
 $(B)/host/$(1)/flags: FORCE
 	@mkdir -p $$(@D)
-	@echo '$(CXX) $(host-flags) $(core-flags) $(flags-$(1))' | cmp -s - $$@ || \
-		echo '$(CXX) $(host-flags) $(core-flags) $(flags-$(1))' > $$@
+	@echo '$(call cxx-of,$(1)) $(host-flags) $(core-flags) $(flags-$(1))' | cmp -s - $$@ || \
+		echo '$(call cxx-of,$(1)) $(host-flags) $(core-flags) $(flags-$(1))' > $$@
 $(B)/host/$(1)/libtarn.a: $(core-cpp:%.cpp=$(B)/host/$(1)/%.o)
 	$$(call say,AR,$$@)
 	$$(Q)ar rcs $$@.$$$$$$$$ $$^ && mv $$@.$$$$$$$$ $$@
--include $$(patsubst %.cpp,$(B)/host/$(1)/%.d,$(core-cpp) $(test-cpp) $(crash-cpp) $(tool-mains) $(tool-cpp))
+-include $$(patsubst %.cpp,$(B)/host/$(1)/%.d,$(core-cpp) $(test-cpp) $(crash-cpp) $(fuzz-cpp) $(tool-mains) $(tool-cpp))
 endef
 $(foreach v,$(variants),$(eval $(call host-variant,$(v))))
 
@@ -156,11 +169,28 @@ $(B)/host/crash/tarn_crash: $(crash-cpp:%.cpp=$(B)/host/crash/%.o) $(B)/host/cra
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(flags-crash) -no-pie -pthread -o $@.$$$$ $^ && mv $@.$$$$ $@
 
+define fuzz-program
+$(patsubst tests/fuzz/%.cpp,$(B)/host/fuzz/%,$(1)): $(patsubst %.cpp,$(B)/host/fuzz/%.o,$(1) $(fuzz-shared) $(fuzz-model)) \
+		$(B)/host/fuzz/libtarn.a
+	$$(call say,LINK,$$@)
+	$$(Q)$(cxx-fuzz) $(flags-fuzz) -fsanitize=fuzzer -pthread -o $$@ $$^
+endef
+$(foreach f,$(fuzz-mains),$(eval $(call fuzz-program,$(f))))
+
+# The tools under ASan and UBSan, for what is done to damaged images.
+asan-tools := $(B)/host/asan/fsck.tarnfs $(B)/host/asan/tarnfs
+define asan-tool-rule
+$(B)/host/asan/$(call tool-name,$(1)): $(patsubst %.cpp,$(B)/host/asan/%.o,$(1) $(tool-cpp)) $(B)/host/asan/libtarn.a
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) $(flags-asan) -pthread -o $$@ $$^ $(tool-libs)
+endef
+$(foreach t,tools/fsck.cpp tools/tarnfs.cpp,$(eval $(call asan-tool-rule,$(t))))
+
 # ---- tests -------------------------------------------------------------------------------------------------
 
 # The parts of `make test`, in order; each is there once what it runs is there.
 test-parts := check build $(if $(wildcard tests/compile_fail/*.cpp),compile-fail) $(if $(test-cpp),host host-tsan) crash \
-	$(if $(wildcard tests/guest/run),guest) $(if $(wildcard kunit/*/linux/*.c),kunit)
+	$(if $(fuzz-mains),fuzz) $(if $(wildcard tests/guest/run),guest) $(if $(wildcard kunit/*/linux/*.c),kunit)
 
 .PHONY: test setup $(test-parts:%=test-%)
 test: setup
@@ -189,6 +219,15 @@ crash: test-crash
 test-crash: $(B)/host/crash/tarn_crash
 	$(Q)$< --jobs $$(nproc)
 
+# Inputs that are the same each time. `make fuzz` makes others, for so many seconds for each target.
+FUZZ_TIME ?= 300
+.PHONY: fuzz fuzz-programs
+fuzz-programs: $(patsubst tests/fuzz/%.cpp,$(B)/host/fuzz/%,$(fuzz-mains)) $(B)/guest/programs/mutate $(asan-tools)
+test-fuzz: fuzz-programs
+	$(Q)TARN_BUILD=$(B) tests/fuzz/run --tools
+fuzz: fuzz-programs
+	$(Q)TARN_BUILD=$(B) tests/fuzz/run --time $(FUZZ_TIME) $(FUZZ)
+
 test-compile-fail:
 	$(Q)tests/run-compile-fail $(CXX) $(host-flags) $(core-flags) -DTARN_DEBUG=1 -- tests/compile_fail/*.cpp
 
@@ -196,7 +235,8 @@ test-compile-fail:
 # emulator's plugin, and replay, which contains the core.
 guest-programs := cost dax powercut
 .PHONY: guest-programs
-guest-programs: $(guest-programs:%=$(B)/guest/programs/%) $(B)/guest/programs/tracer.so $(B)/guest/programs/replay
+guest-programs: $(guest-programs:%=$(B)/guest/programs/%) $(B)/guest/programs/tracer.so $(B)/guest/programs/replay \
+	$(B)/guest/programs/mutate
 define guest-program
 $(B)/guest/programs/$(1): $(wildcard tests/guest/$(1)/*.cpp tests/guest/$(1)/*.hpp) tests/cost_budgets.hpp
 	@mkdir -p $$(@D)
@@ -218,6 +258,14 @@ $(B)/guest/programs/replay: $(replay-cpp:%.cpp=$(B)/host/tools/%.o) $(B)/host/to
 	$(Q)$(CXX) $(flags-tools) -pthread -o $@ $^
 -include $(replay-cpp:%.cpp=$(B)/host/tools/%.d)
 
+# Writes the damaged images of the fuzz target `media`.
+mutate-cpp := tests/fuzz/mutate.cpp $(fuzz-shared)
+$(B)/guest/programs/mutate: $(mutate-cpp:%.cpp=$(B)/host/tools/%.o) $(B)/host/tools/libtarn.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(flags-tools) -pthread -o $@ $^
+-include $(mutate-cpp:%.cpp=$(B)/host/tools/%.d)
+
 # 6.12 of 6.12.117+deb12-amd64
 series = $(subst $(eval) ,.,$(wordlist 1,2,$(subst ., ,$(1))))
 test-guest: all guest-programs
@@ -234,7 +282,7 @@ test-kunit: debug-modules
 
 # The long forms: what is random goes on SOAK times as long (13: 52 power cuts on each kernel).
 SOAK ?= 13
-soak-parts := soak-host crash-soak soak-guest
+soak-parts := soak-host crash-soak soak-fuzz soak-guest
 .PHONY: soak $(soak-parts)
 soak: setup
 	$(Q)TARN_BUILD=$(B) tests/run $(soak-parts)
@@ -246,6 +294,10 @@ soak-host: $(B)/host/asan/tarn_tests
 crash-soak: $(B)/host/crash/tarn_crash
 	$(Q)$< --jobs $$(nproc) --seed $$(date +%s) --thorough $(SOAK) --states $$(($(SOAK) * 1000000)) \
 		--seconds $$(($(SOAK) * 240))
+
+# Of each target about an hour.
+soak-fuzz: fuzz-programs
+	$(Q)TARN_BUILD=$(B) tests/fuzz/run --time $$(($(SOAK) * 280))
 
 soak-guest: all guest-programs
 	$(Q)TARN_SOAK=$(SOAK) tests/guest/run --soak $(if $(KVER),--kernel $(call series,$(KVER)))
@@ -293,7 +345,7 @@ modules_install: need-kernel $(kernels:%=modules_install-%)
 .PHONY: compile_commands.json
 compile_commands.json:
 	$(Q)scripts/compile-commands -o $@ --cxx '$(CXX) $(host-flags) -DTARN_DEBUG=1' --core-flags='$(core-flags)' \
-		$(foreach k,$(kernels),--objects $(B)/$(k)/obj=$(kdir-$(k))) -- $(core-cpp) $(test-cpp) $(crash-cpp) $(tool-mains) $(tool-cpp)
+		$(foreach k,$(kernels),--objects $(B)/$(k)/obj=$(kdir-$(k))) -- $(sort $(core-cpp) $(test-cpp) $(crash-cpp) $(fuzz-cpp) tests/fuzz/mutate.cpp $(tool-mains) $(tool-cpp))
 
 .PHONY: clean
 clean:
@@ -324,13 +376,17 @@ help:
 #:   make cost               docs/cost.md: fences, lines and bytes of each operation, from the host tests
 #:   make test-host-tsan     the same under TSan
 #:   make crash              power cuts in the core, in every way, and planted bugs that must be found
+#:   make test-fuzz          damaged images and operation sequences: the kept inputs and some thousand new ones
 #:   make test-guest         both modules in QEMU on the stock kernels; KVER picks one
 #:   make test-kunit         KUnit in the debug kernel (KASAN, lockdep, UBSAN ...)
 #:   make debug-modules      modules for that kernel, for scripts/guest --kernel debug
 #: Soak
-#:   make soak               the long forms: hours; the parts are soak-host, crash-soak and soak-guest
+#:   make soak               the long forms: hours; the parts are soak-host, crash-soak, soak-fuzz, soak-guest
 #:   make crash-soak         that part of it
 #:     SOAK=N                  how many times as long as in `make test` (default 13)
+#:   make fuzz               coverage-guided fuzzing of random inputs, then "N passed, N failed"
+#:     FUZZ_TIME=N             seconds for each target (default 300)
+#:     FUZZ=media|operations   only this target
 #: Work
 #:   make demo               the short tour: data on tarnfs, a power cut, everything still there
 #:   make compile_commands.json   for clangd: the core, tests, tools and the C shim
