@@ -9,25 +9,38 @@
 
 namespace tarn {
 
-Checker::Checker(Volume& volume, const CheckReporter& reporter)
+Checker::Checker(Volume& volume, const CheckReporter& reporter, RepairState* repair)
     : volume_(volume),
       media_(volume.media()),
       layout_(volume.layout()),
       reporter_(reporter),
+      repair_(repair),
       owners_(volume.layout())
 {
 }
 
-void Checker::problem(const char* format, ...)
+bool Checker::problem(Fix fix, const char* format, ...)
 {
     summary_.problems++;
     __builtin_va_list arguments;
     __builtin_va_start(arguments, format);
     reporter_.problem(reporter_.context, format, arguments);
     __builtin_va_end(arguments);
+    if (!repair_)
+        return false;
+    const bool approved = fix != Fix::kNone && repair_->failed.is_ok() &&
+                          repair_->approval.approve(repair_->approval.context, fix);
+    (approved ? repair_->fixed : repair_->refused)++;
+    return approved;
 }
 
-// One more unit of work done: a chunk of inodes in one of three passes, or a block group.
+void Checker::note(const Status& done)
+{
+    if (!done.is_ok() && repair_->failed.is_ok())
+        repair_->failed = Status(done.error());
+}
+
+// One more unit of work done: a chunk of inodes in one of four passes, or a block group.
 void Checker::progress()
 {
     done_++;
@@ -41,11 +54,18 @@ Status Checker::run()
     journals();
     TRY(own_fixed());
     TRY(table());
-    total_ = 3 * (summary_.inode_slots / TARNFS_INODE_CHUNK) + layout_.groups;
+    total_ = 4 * (summary_.inode_slots / TARNFS_INODE_CHUNK) + layout_.groups;
     TRY(inodes());
     TRY(directories());
     links();
-    return bitmaps();
+    if (repair_)
+        TRY(rebuild());
+    TRY(bitmaps());
+    if (repair_) {
+        TRY(volume_.media().fence());
+        return repair_->failed.is_ok() ? Status(Ok{}) : Status(repair_->failed.error());
+    }
+    return Ok{};
 }
 
 Result<CheckSummary> check(Volume& volume, const CheckReporter& reporter)
@@ -58,23 +78,40 @@ Result<CheckSummary> check(Volume& volume, const CheckReporter& reporter)
 // ---- superblocks and journals
 // ------------------------------------------------------------------------------
 
-void Checker::check_superblock(DeviceBlock block, const char* which)
+const char* Checker::superblock_defect(DeviceBlock block) const
 {
     const auto& super = *reinterpret_cast<const tarnfs_superblock*>(media_.at(block));
     if (super.magic != TARNFS_SUPER_MAGIC)
-        problem("block %llu: %s: no tarnfs superblock", block.value, which);
-    else if (super.crc != structure_crc(&super, sizeof(super), offsetof(tarnfs_superblock, crc)))
-        problem("block %llu: %s: wrong checksum", block.value, which);
+        return "no tarnfs superblock";
+    if (super.crc != structure_crc(&super, sizeof(super), offsetof(tarnfs_superblock, crc)))
+        return "wrong checksum";
+    return nullptr;
 }
 
+// A good one is never stored to, but for a replica that says something else than a good superblock.
 void Checker::superblocks()
 {
-    const u64 before = summary_.problems;
-    check_superblock(DeviceBlock(0), "superblock");
-    check_superblock(layout_.replica(), "superblock replica");
-    if (summary_.problems == before &&
-        memcmp(media_.at(DeviceBlock(0)), media_.at(layout_.replica()), kBlockSize) != 0)
-        problem("block %llu: superblock replica differs from the superblock", layout_.replica().value);
+    const DeviceBlock first(0), replica = layout_.replica();
+    const char* first_defect = superblock_defect(first);
+    const char* replica_defect = superblock_defect(replica);
+    bool restore = false;
+    if (first_defect)
+        restore |= problem(Fix::kSuperblock, "block 0: superblock: %s", first_defect);
+    if (replica_defect)
+        restore |=
+            problem(Fix::kSuperblock, "block %llu: superblock replica: %s", replica.value, replica_defect);
+    if (!first_defect && !replica_defect && memcmp(media_.at(first), media_.at(replica), kBlockSize) != 0)
+        restore = problem(Fix::kSuperblock, "block %llu: superblock replica differs from the superblock",
+                          replica.value);
+    if (!restore)
+        return;
+    Media& media = volume_.media();
+    if (first_defect && replica_defect)  // the one that was read is neither: at the end of a larger device
+        note(write_superblocks(media, layout_));
+    else if (first_defect)
+        media.copy(media.writable(first), media.at(replica), kBlockSize);
+    else
+        media.copy(media.writable(replica), media.at(first), kBlockSize);
 }
 
 void Checker::check_journal(u32 index)
@@ -90,7 +127,7 @@ void Checker::check_journal(u32 index)
             slot.crc == structure_crc(&slot, sizeof(slot), offsetof(tarnfs_journal_slot, crc)))
             return;
     }
-    problem("block %llu: journal %u: neither header slot is good", header.value, index);
+    problem(Fix::kNone, "block %llu: journal %u: neither header slot is good", header.value, index);
 }
 
 void Checker::journals()
@@ -110,40 +147,44 @@ Status Checker::own_fixed()
 // ---- bitmaps
 // -----------------------------------------------------------------------------------------------
 
-bool Checker::check_bitmap(DeviceBlock block, u32 kind, u64 index, u32 bits, const char* name)
+bool Checker::check_bitmap(DeviceBlock block, u32 kind, u64 index, u32 bits, const char* name, bool* store)
 {
     const tarnfs_bitmap& bitmap = bitmap_at(block);
     if (bitmap.magic != TARNFS_BITMAP_MAGIC || bitmap.kind != kind) {
-        problem("block %llu: %s of group %llu: not such a bitmap", block.value, name, index);
+        *store |= problem(Fix::kBitmap, "block %llu: %s of group %llu: not such a bitmap", block.value, name,
+                          index);
         return false;
     }
     if (bitmap.index != index || bitmap.bits != bits) {
-        problem("block %llu: %s of group %llu: says it is of group %llu with %u bits, not %u", block.value,
-                name, index, bitmap.index, bitmap.bits, bits);
+        *store |= problem(Fix::kBitmap,
+                          "block %llu: %s of group %llu: says it is of group %llu with %u bits, not %u",
+                          block.value, name, index, bitmap.index, bitmap.bits, bits);
         return false;
     }
     const u32 set = bits::count_set(bitmap.words, bits);
     if (bitmap.set != set)
-        problem("block %llu: %s of group %llu: %u bits are set, its counter says %u", block.value, name,
-                index, set, bitmap.set);
+        *store |= problem(Fix::kBitmap, "block %llu: %s of group %llu: %u bits are set, its counter says %u",
+                          block.value, name, index, set, bitmap.set);
     if (bits::find(bitmap.words, bits, TARNFS_BITMAP_BITS, 0) != TARNFS_BITMAP_BITS)
-        problem("block %llu: %s of group %llu: bits behind the end are clear", block.value, name, index);
+        *store |= problem(Fix::kBitmap, "block %llu: %s of group %llu: bits behind the end are clear",
+                          block.value, name, index);
     return true;
 }
 
 // Blocks [first, end) of the group are marked in use but nothing owns them (marked), or the other way round.
-void Checker::report_difference(u64 group, u32 first, u32 end, u32 marked)
+bool Checker::report_difference(u64 group, u32 first, u32 end, u32 marked)
 {
     const u64 start = group * TARNFS_BITMAP_BITS + first;
     const u64 last = group * TARNFS_BITMAP_BITS + end - 1;
-    if (marked)
-        problem("blocks %llu-%llu: marked in use, but nothing uses them", start, last);
-    else
-        problem("blocks %llu-%llu: in use, but marked free", start, last);
+    return marked
+               ? problem(Fix::kBitmap, "blocks %llu-%llu: marked in use, but nothing uses them", start, last)
+               : problem(Fix::kBitmap, "blocks %llu-%llu: in use, but marked free", start, last);
 }
 
-void Checker::compare_group(u64 index, const tarnfs_bitmap& bitmap, u32 bits)
+// True when the bitmap is to be written anew.
+bool Checker::compare_group(u64 index, const tarnfs_bitmap& bitmap, u32 bits)
 {
+    bool store = false;
     const u64* owned = owners_.group(index);
     auto differs = [&](u32 bit) {
         const u64 have = owned ? owned[bit / 64] : 0;
@@ -160,20 +201,29 @@ void Checker::compare_group(u64 index, const tarnfs_bitmap& bitmap, u32 bits)
             continue;
         while (bit < bits && differs(bit) && marked(bit) == marked(first))
             bit++;
-        report_difference(index, first, bit, marked(first));
+        store |= report_difference(index, first, bit, marked(first));
     }
+    return store;
+}
+
+u32 Checker::group_bits(u64 index) const
+{
+    return static_cast<u32>(min<u64>(TARNFS_BITMAP_BITS, layout_.blocks - index * TARNFS_BITMAP_BITS));
 }
 
 void Checker::check_group_bitmap(u64 index)
 {
-    const u32 bits =
-        static_cast<u32>(min<u64>(TARNFS_BITMAP_BITS, layout_.blocks - index * TARNFS_BITMAP_BITS));
+    const u32 bits = group_bits(index);
     const DeviceBlock block = layout_.bitmap(index);
-    if (!check_bitmap(block, TARNFS_BITMAP_BLOCKS, index, bits, "block bitmap"))
-        return;
-    const tarnfs_bitmap& bitmap = bitmap_at(block);
-    summary_.free_blocks += bits - bits::count_set(bitmap.words, bits);
-    compare_group(index, bitmap, bits);
+    bool store = false;
+    const bool good = check_bitmap(block, TARNFS_BITMAP_BLOCKS, index, bits, "block bitmap", &store);
+    if (good) {
+        const tarnfs_bitmap& bitmap = bitmap_at(block);
+        summary_.free_blocks += bits - bits::count_set(bitmap.words, bits);
+        store |= compare_group(index, bitmap, bits);
+    }
+    if (store)
+        note(store_group(index, good));
 }
 
 Status Checker::bitmaps()
@@ -182,7 +232,7 @@ Status Checker::bitmaps()
         check_group_bitmap(index);
         progress();
     }
-    return Ok{};
+    return repair_ ? store_inode_bitmaps() : Status(Ok{});
 }
 
 }  // namespace tarn

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// Checker: every inode in use: its record, and the contents of everything but directories.
+// Checker: every inode in use: its record, and the contents of everything but directories. What is done about
+// a record that is wrong is in records.cpp.
 #include "fs/check/checker.hpp"
 
 namespace tarn {
@@ -11,15 +12,6 @@ constexpr u64 kLongestTarget = 4095;
 constexpr u32 kNanoseconds = 1000000000;
 
 u16 type_of(const tarnfs_inode& record) { return record.mode & kTypeMask; }
-bool is_inline_link(const tarnfs_inode& record)
-{
-    return type_of(record) == kTypeSymlink && (record.flags & TARNFS_INODE_INLINE_LINK);
-}
-// The others keep nothing in the record's root.
-bool has_block_map(const tarnfs_inode& record)
-{
-    return type_of(record) == kTypeRegular || (type_of(record) == kTypeSymlink && !is_inline_link(record));
-}
 
 }  // namespace
 
@@ -28,19 +20,50 @@ bool has_block_map(const tarnfs_inode& record)
 
 // Notes that inode `number` owns a run; false when the run lies outside or something owned part of it
 // already.
-Result<bool> Checker::own(u64 number, Run run, const char* what)
+Result<bool> Checker::own(u64 number, Run run, const char* what, bool* approved)
 {
+    const Fix fix = number == TARNFS_INO_TABLE ? Fix::kTable : Fix::kContents;
     if (!layout_.is_data(run)) {
-        problem("inode %llu: %s in blocks %llu-%llu, which are not for data", number, what, run.start.value,
-                run.end().value - 1);
+        *approved = problem(fix, "inode %llu: %s in blocks %llu-%llu, which are not for data", number, what,
+                            run.start.value, run.end().value - 1);
         return false;
     }
     DeviceBlock taken;
     TRY(owners_.own(run, &taken));
     if (taken == run.end())
         return true;
-    problem("block %llu: used as %s of inode %llu and as something else", taken.value, what, number);
+    *approved =
+        problem(fix, "block %llu: used as %s of inode %llu and as something else", taken.value, what, number);
     return false;
+}
+
+Result<Checker::Walked> Checker::start_walk(const TreeRoot& root)
+{
+    Walked walked;
+    if (repair_)
+        walked.kept = TRY(Box<Salvage>::create(root));
+    return walked;
+}
+
+// A good node of the tree; `*skip`: it is something else's, too, and what is below it is left out.
+Status Checker::walk_node(u64 number, DeviceBlock block, Walked& walked, bool* skip)
+{
+    bool approved = false;
+    if (repair_) {
+        *skip = !repair_->nodes.is_owned(block);
+        if (*skip)
+            approved =
+                problem(Fix::kContents, "block %llu: used as tree node of inode %llu and as something else",
+                        block.value, number);
+        else
+            TRY(walked.kept->nodes.push(block));
+    } else {
+        *skip = !TRY(own(number, Run{block, 1}, "tree node", &approved));
+    }
+    walked.nodes++;
+    if (*skip && repair_)
+        walked.leave_out(approved);
+    return Ok{};
 }
 
 TreeRoot Checker::root_of(u64 number, const tarnfs_inode& record, u8 kind) const
@@ -53,8 +76,9 @@ TreeRoot Checker::root_of(u64 number, const tarnfs_inode& record, u8 kind) const
 void Checker::check_blocks_field(u64 number, const tarnfs_inode& record, const Walked& walked)
 {
     if (!walked.damaged && record.blocks != walked.data + walked.nodes)
-        problem("inode %llu: has %llu blocks, its record says %llu", number, walked.data + walked.nodes,
-                record.blocks);
+        if (problem(Fix::kField, "inode %llu: has %llu blocks, its record says %llu", number,
+                    walked.data + walked.nodes, record.blocks))
+            edit(record, [&](tarnfs_inode& r) { r.blocks = walked.data + walked.nodes; });
 }
 
 // ---- the record
@@ -64,30 +88,50 @@ void Checker::check_blocks_field(u64 number, const tarnfs_inode& record, const W
 bool Checker::check_record(u64 number, const tarnfs_inode& record)
 {
     if (record.magic != TARNFS_INODE_MAGIC || record.number != number) {
-        problem("inode %llu: marked in use, but there is no record of it", number);
-        return false;
+        if (!problem(Fix::kRecord, "inode %llu: marked in use, but there is no record of it", number))
+            return false;
+        if (!restore_record(number, record)) {
+            clear_inode(number, record);
+            return false;
+        }
     }
     if (record.crc != structure_crc(&record, sizeof(record), offsetof(tarnfs_inode, crc)))
-        problem("inode %llu: wrong checksum", number);
-    if (!is_valid_mode(record.mode)) {
-        problem("inode %llu: impossible mode %o", number, record.mode);
+        if (problem(Fix::kRecord, "inode %llu: wrong checksum", number) && !restore_record(number, record))
+            edit(record, [](tarnfs_inode&) {});
+    return check_mode(number, record);
+}
+
+bool Checker::check_mode(u64 number, const tarnfs_inode& record)
+{
+    if (is_valid_mode(record.mode))
+        return true;
+    if (!problem(Fix::kRecord, "inode %llu: impossible mode %o", number, record.mode))
         return false;
-    }
-    return true;
+    if (guess_mode(number, record))
+        return true;
+    clear_inode(number, record);
+    return false;
 }
 
 void Checker::check_fields(u64 number, const tarnfs_inode& record)
 {
     const u32 known = type_of(record) == kTypeSymlink ? TARNFS_INODE_INLINE_LINK : 0;
     if (record.flags & ~known)
-        problem("inode %llu: unknown flags %#x", number, record.flags & ~known);
+        if (problem(Fix::kField, "inode %llu: unknown flags %#x", number, record.flags & ~known))
+            edit(record, [&](tarnfs_inode& r) { r.flags &= known; });
     if (record.links > TARNFS_LINK_MAX)
-        problem("inode %llu: impossible link count %u", number, record.links);
+        if (problem(Fix::kLinks, "inode %llu: impossible link count %u", number, record.links))
+            edit(record, [&](tarnfs_inode& r) { r.links = TARNFS_LINK_MAX; });  // counted later
     if (record.atime_ns >= kNanoseconds || record.mtime_ns >= kNanoseconds ||
         record.ctime_ns >= kNanoseconds || record.btime_ns >= kNanoseconds)
-        problem("inode %llu: impossible time", number);
+        if (problem(Fix::kField, "inode %llu: impossible time", number))
+            edit(record, [](tarnfs_inode& r) {
+                for (tarn_u32* part : {&r.atime_ns, &r.mtime_ns, &r.ctime_ns, &r.btime_ns})
+                    *part = *part < kNanoseconds ? *part : 0;
+            });
     if (type_of(record) != kTypeDirectory && record.parent != 0)
-        problem("inode %llu: no directory, but has parent %llu", number, record.parent);
+        if (problem(Fix::kField, "inode %llu: no directory, but has parent %llu", number, record.parent))
+            edit(record, [](tarnfs_inode& r) { r.parent = 0; });
 }
 
 void Checker::count_inode(const InodeFacts& facts)
@@ -107,11 +151,15 @@ Status Checker::walk_extent(u64 number, const WalkEvent& event, Walked& walked)
 {
     const Extent extent = unpack_extent(event.item.key, load<u64>(event.item.payload.data()));
     if (extent.first < walked.end) {
-        problem("inode %llu: block %llu: extents overlap at file block %llu", number, event.block.value,
-                extent.first.value);
-        walked.damaged = true;
+        const bool approved =
+            problem(Fix::kContents, "inode %llu: block %llu: extents overlap at file block %llu", number,
+                    event.block.value, extent.first.value);
+        walked.leave_out(approved);
+        if (approved)
+            return Ok{};
     }
-    walked.items++;
+    if (walked.items++ == 0)
+        walked.first = extent.device;
     walked.end = max(walked.end, extent.end());
     if (extent.unwritten)
         summary_.unwritten_blocks += extent.count;
@@ -119,21 +167,60 @@ Status Checker::walk_extent(u64 number, const WalkEvent& event, Walked& walked)
         walked.written_end = max(walked.written_end, extent.end());
     walked.data += extent.count;
     summary_.extents++;
-    return own(number, extent.run(), "data").is_ok() ? Status(Ok{}) : Status(Error::kNoMemory);
+    return own_extent(number, extent, walked);
+}
+
+Status Checker::own_extent(u64 number, const Extent& extent, Walked& walked)
+{
+    bool approved = false;
+    if (!repair_) {
+        TRY(own(number, extent.run(), "data", &approved));
+        return Ok{};
+    }
+    const DeviceBlock taken = owners_.find(extent.run(), 1);
+    if (taken != extent.run().end()) {
+        approved = problem(Fix::kContents, "block %llu: used as data of inode %llu and as something else",
+                           taken.value, number);
+        walked.leave_out(approved);
+        if (!approved)
+            return owners_.mark(extent.run());
+    }
+    return keep_extent(extent, walked);
+}
+
+// Keeps those parts of an extent that nothing owns.
+Status Checker::keep_extent(const Extent& extent, Walked& walked)
+{
+    const DeviceBlock end = extent.run().end();
+    for (DeviceBlock at = extent.device; at < end;) {
+        const DeviceBlock to = owners_.find(Run{at, end - at}, 1);
+        if (at < to) {
+            const Run run{at, to - at};
+            TRY(owners_.mark(run));
+            const Extent part{extent.first + (at - extent.device), run.count, at, extent.unwritten};
+            const u64 value = pack_extent(part);
+            TRY(walked.kept->items.add(part.first.value,
+                                       Bytes(reinterpret_cast<const byte*>(&value), sizeof value)));
+            walked.kept->data += run.count;
+        }
+        at = to < end ? owners_.find(Run{to, end - to}, 0) : end;
+    }
+    return Ok{};
 }
 
 Result<Checker::Walked> Checker::walk_extents(u64 number, const TreeRoot& root)
 {
-    Walked walked;
+    Walked walked = TRY(start_walk(root));
     for (TreeWalk<ExtentKind> walk(volume_, root); auto event = walk.next();) {
         if (event->what == WalkEvent::What::kItem) {
             TRY(walk_extent(number, *event, walked));
         } else if (event->what == WalkEvent::What::kDamage) {
-            problem("inode %llu: block %llu: %s", number, event->block.value, event->damage);
-            walked.damaged = true;
+            walked.leave_out(problem(Fix::kContents, "inode %llu: block %llu: %s", number, event->block.value,
+                                     event->damage));
         } else {
-            walked.nodes++;
-            if (!TRY(own(number, Run{event->block, 1}, "tree node")))
+            bool skip = false;
+            TRY(walk_node(number, event->block, walked, &skip));
+            if (skip)
                 walk.skip();
         }
     }
@@ -144,28 +231,41 @@ void Checker::check_size(u64 number, const tarnfs_inode& record, const Walked& w
 {
     const u16 type = type_of(record);
     if (type == kTypeRegular) {
-        if (record.size > kMostBytes)
-            problem("inode %llu: impossible size %llu", number, record.size);
+        if (record.size > kMostBytes) {
+            if (problem(Fix::kContents, "inode %llu: impossible size %llu", number, record.size))
+                edit(record, [&](tarnfs_inode& r) { r.size = walked.written_end.value * kBlockSize; });
+        }
         // Recovery and whoever extends the file look for such blocks only where the mark says so. Unwritten
         // ones may be there: they show as zeroes when the file grows.
         else if (!walked.damaged && walked.written_end > FileBlock(divide_up(record.size, kBlockSize)) &&
                  !facts(number)->is(InodeFacts::kOrphan))
-            problem("inode %llu: has written blocks behind its end, but is not marked as an orphan", number);
+            if (problem(Fix::kContents,
+                        "inode %llu: has written blocks behind its end, but is not marked as an orphan",
+                        number))
+                edit(record, [&](tarnfs_inode& r) { r.size = walked.written_end.value * kBlockSize; });
         return;
     }
-    if (type != kTypeSymlink) {
-        if (record.size != 0)
-            problem("inode %llu: special file with a size of %llu", number, record.size);
-        return;
-    }
+    if (type == kTypeSymlink)
+        check_link_size(number, record, walked);
+    else if (record.size != 0)
+        if (problem(Fix::kField, "inode %llu: special file with a size of %llu", number, record.size))
+            edit(record, [](tarnfs_inode& r) { r.size = 0; });
+}
+
+void Checker::check_link_size(u64 number, const tarnfs_inode& record, const Walked& walked)
+{
     const u64 most = is_inline_link(record) ? TARNFS_ROOT_BYTES : kLongestTarget;
+    bool repair = false;
     if (record.size == 0 || record.size > most)
-        problem("inode %llu: symbolic link with a target of %llu bytes", number, record.size);
+        repair = problem(Fix::kRecord, "inode %llu: symbolic link with a target of %llu bytes", number,
+                         record.size);
     // Freeing an orphan takes its block first and its number after that: a crash may lie between.
     else if (!is_inline_link(record) && !walked.damaged &&
              (walked.data != 1 || walked.written_end != FileBlock(1)) &&
              (record.links != 0 || walked.data != 0))
-        problem("inode %llu: symbolic link whose target is not in one block", number);
+        repair |= problem(Fix::kRecord, "inode %llu: symbolic link whose target is not in one block", number);
+    if (repair)
+        repair_link(number, record, walked);
 }
 
 Status Checker::check_contents(u64 number, const tarnfs_inode& record)
@@ -177,32 +277,52 @@ Status Checker::check_contents(u64 number, const tarnfs_inode& record)
     summary_.node_blocks += walked.nodes;
     check_blocks_field(number, record, walked);
     check_size(number, record, walked);
-    return Ok{};
+    return want_rebuild(number, walked);
 }
 
-Status Checker::check_inode(u64 number, InodeFacts& facts, const tarnfs_inode& record)
+// Notes that a tree is to be built anew, if so.
+Status Checker::want_rebuild(u64 number, Walked& walked)
+{
+    const InodeFacts* known = facts(number);
+    if (!walked.cut || walked.refused || !known || !known->is(InodeFacts::kInUse))
+        return Ok{};
+    return repair_->trees.push(std::move(walked.kept));
+}
+
+void Checker::check_inode(u64 number, InodeFacts& facts, const tarnfs_inode& record)
 {
     summary_.inodes++;
     if (facts.is(InodeFacts::kOrphan))
         summary_.orphans++;
     if (!check_record(number, record))
-        return Ok{};
+        return;
     facts.flags |= InodeFacts::kUsable;
     facts.mode = record.mode;
     count_inode(facts);
     check_fields(number, record);
-    return facts.is_directory() ? Status(Ok{}) : check_contents(number, record);
+}
+
+void Checker::check_root()
+{
+    const InodeFacts* root = facts(TARNFS_INO_ROOT);
+    if (!root || !root->is_directory())
+        if (problem(Fix::kRecord, "inode %u: there is no root directory", TARNFS_INO_ROOT))
+            note(make_root());
 }
 
 Status Checker::inodes()
 {
-    TRY(for_each_inode([&](u64 number, InodeFacts& facts, const tarnfs_inode& record) {
-        return check_inode(number, facts, record);
+    TRY(for_each_inode([&](u64 number, InodeFacts& facts, const tarnfs_inode& record) -> Status {
+        check_inode(number, facts, record);
+        return Ok{};
     }));
-    const InodeFacts* root = facts(TARNFS_INO_ROOT);
-    if (!root || !root->is_directory())
-        problem("inode %u: there is no root directory", TARNFS_INO_ROOT);
-    return Ok{};
+    check_root();
+    if (repair_)
+        TRY(claim_nodes());
+    return for_each_inode([&](u64 number, InodeFacts& facts, const tarnfs_inode& record) {
+        const bool look = facts.is(InodeFacts::kUsable) && !facts.is_directory();
+        return look ? check_contents(number, record) : Status(Ok{});
+    });
 }
 
 }  // namespace tarn

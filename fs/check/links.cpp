@@ -23,47 +23,87 @@ u64 expected_links(u64 number, const InodeFacts& facts)
 void Checker::check_links(u64 number, InodeFacts& facts, const tarnfs_inode& record)
 {
     const u64 expected = expected_links(number, facts);
+    // A removed directory is empty.
+    const bool is_removed = record.links == 0 && !(facts.is_directory() && (record.size || record.blocks));
+    if (expected == 0 && !is_removed) {
+        // Repairing, this comes when nothing else is left.
+        if (repair_ && summary_.problems > repair_->detached.size())
+            return;
+        if (problem(Fix::kDetached, "inode %llu: nothing names it, and it was not removed (link count %u)",
+                    number, record.links))
+            note(detach(number, facts));
+        return;
+    }
     if (record.links != expected)
-        problem("inode %llu: link count is %u, but %llu were found", number, record.links, expected);
-    else if (expected == 0 && !facts.is(InodeFacts::kOrphan))
-        problem("inode %llu: has no name, but is not marked as an orphan", number);
+        if (problem(Fix::kLinks, "inode %llu: link count is %u, but %llu were found", number, record.links,
+                    expected))
+            edit(record, [&](tarnfs_inode& r) {
+                r.links = static_cast<tarn_u32>(min<u64>(expected, TARNFS_LINK_MAX));
+            });
+    check_orphan(number, facts, record);
+}
+
+void Checker::check_orphan(u64 number, InodeFacts& facts, const tarnfs_inode& record)
+{
+    const bool orphan = facts.is(InodeFacts::kOrphan);
+    if (record.links == 0 && facts.names == 0 && !orphan)
+        if (problem(Fix::kLinks, "inode %llu: has no name, but is not marked as an orphan", number))
+            set_orphan(number, facts, true);
     // One with links is a file whose truncation was interrupted.
-    if (facts.is(InodeFacts::kOrphan) && record.links && (facts.mode & kTypeMask) != kTypeRegular)
-        problem("inode %llu: marked as an orphan, but it has names and is no file", number);
+    if (orphan && record.links && (facts.mode & kTypeMask) != kTypeRegular)
+        if (problem(Fix::kLinks, "inode %llu: marked as an orphan, but it has names and is no file", number))
+            set_orphan(number, facts, false);
+}
+
+// It gets a name when the round is over.
+Status Checker::detach(u64 number, InodeFacts& facts)
+{
+    if (facts.is(InodeFacts::kOrphan) && (facts.mode & kTypeMask) != kTypeRegular)
+        set_orphan(number, facts, false);
+    return repair_->detached.push({number, facts.is_directory() ? 2 + facts.subdirectories : 1});
 }
 
 void Checker::check_parent(u64 number, const InodeFacts& facts, const tarnfs_inode& record)
 {
     if (number == TARNFS_INO_ROOT) {
         if (record.parent != TARNFS_INO_ROOT)
-            problem("inode %llu: the root directory's parent is %llu", number, record.parent);
+            if (problem(Fix::kField, "inode %llu: the root directory's parent is %llu", number,
+                        record.parent))
+                edit(record, [](tarnfs_inode& r) { r.parent = TARNFS_INO_ROOT; });
         return;
     }
     if (facts.names > 1)
-        problem("directory %llu: has %u names", number, facts.names);
+        problem(Fix::kNone, "directory %llu: has %u names", number, facts.names);
     if (facts.names == 1 && record.parent != facts.parent)
-        problem("directory %llu: is in directory %llu, its record says %llu", number, facts.parent,
-                record.parent);
+        if (problem(Fix::kField, "directory %llu: is in directory %llu, its record says %llu", number,
+                    facts.parent, record.parent))
+            edit(record, [&](tarnfs_inode& r) { r.parent = facts.parent; });
 }
 
 // Follows the names upwards from a directory. Every directory is passed over once: the way ends at one whose
-// own way is known already. One that is met again on the same way is part of a ring.
-void Checker::check_reachable(u64 number)
+// own way is known already. One that is met again on the same way is part of a ring: it is returned, else 0.
+u64 Checker::find_ring(u64 number)
 {
     u64 at = number;
     InodeFacts* known = facts(at);
-    while (known && known->is_directory() && known->names && at != TARNFS_INO_ROOT &&
+    while (known && known->is_directory() && known->parent && at != TARNFS_INO_ROOT &&
            !(known->flags & (InodeFacts::kChecked | InodeFacts::kOnPath))) {
         known->flags |= InodeFacts::kOnPath;
         at = known->parent;
         known = facts(at);
     }
-    if (known && known->is(InodeFacts::kOnPath))
-        problem("directory %llu: is inside itself and cannot be reached from the root", at);
+    const u64 ring = known && known->is(InodeFacts::kOnPath) ? at : 0;
     for (at = number, known = facts(at); known && known->is(InodeFacts::kOnPath); known = facts(at)) {
         known->flags = static_cast<u8>((known->flags & ~InodeFacts::kOnPath) | InodeFacts::kChecked);
         at = known->parent;
     }
+    return ring;
+}
+
+void Checker::check_reachable(u64 number)
+{
+    if (const u64 ring = find_ring(number))
+        problem(Fix::kNone, "directory %llu: is inside itself and cannot be reached from the root", ring);
 }
 
 void Checker::links()

@@ -39,14 +39,17 @@ Result<BlockOwners::Bits*> BlockOwners::bits_of(u64 index)
     return groups_[index].get();
 }
 
-DeviceBlock BlockOwners::first_taken(Run run) const
+DeviceBlock BlockOwners::find(Run run, u32 owned) const
 {
     while (run.count) {
         const Part part = first_part(run);
-        if (const Bits* bits = groups_[part.group].get()) {
-            const u32 taken = bits::find(bits->words, part.first, part.first + part.count, 1);
-            if (taken < part.first + part.count)
-                return run.start + (taken - part.first);
+        const Bits* bits = groups_[part.group].get();
+        if (!bits && !owned)
+            return run.start;
+        if (bits) {
+            const u32 found = bits::find(bits->words, part.first, part.first + part.count, owned);
+            if (found < part.first + part.count)
+                return run.start + (found - part.first);
         }
         run = behind(run, part.count);
     }
@@ -64,9 +67,19 @@ Status BlockOwners::mark(Run run)
     return Ok{};
 }
 
+void BlockOwners::disown(Run run)
+{
+    while (run.count) {
+        const Part part = first_part(run);
+        if (Bits* bits = groups_[part.group].get())
+            bits::clear(bits->words, part.first, part.count);
+        run = behind(run, part.count);
+    }
+}
+
 Status BlockOwners::own(Run run, DeviceBlock* taken)
 {
-    *taken = first_taken(run);
+    *taken = find(run, 1);
     if (*taken != run.end() && ++overlaps_ > kMostOverlaps)
         return Ok{};
     return mark(run);

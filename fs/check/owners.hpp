@@ -18,6 +18,13 @@ class BlockOwners {
     // more: that bounds the time. Error: kNoMemory.
     Status own(Run run, DeviceBlock* taken);
 
+    // For repairs. First block of a run that is owned, or is not; the run's end when there is none.
+    DeviceBlock find(Run run, u32 owned) const;
+    bool is_owned(DeviceBlock block) const { return find(Run{block, 1}, 1) == block; }
+    // Marks a run, whatever was there. Error: kNoMemory.
+    Status mark(Run run);
+    void disown(Run run);
+
     // The words of one group's bits, or null when nothing in it is owned.
     const u64* group(u64 index) const { return groups_[index] ? groups_[index]->words : nullptr; }
 
@@ -28,8 +35,6 @@ class BlockOwners {
     static constexpr u64 kMostOverlaps = 4096;
 
     Result<Bits*> bits_of(u64 index);
-    DeviceBlock first_taken(Run run) const;
-    Status mark(Run run);
 
     const Layout& layout_;
     Array<Box<Bits>> groups_;
