@@ -125,7 +125,11 @@ void Checker::repair_link(u64 number, const tarnfs_inode& record, const Walked& 
         target = media_.at(walked.first);
         most = kBlockSize - 1;
     }
-    const u64 length = target ? strnlen(static_cast<const char*>(target), most) : 0;
+    const void* end = target ? memchr(target, 0, most) : nullptr;
+    const u64 length =
+        end      ? static_cast<u64>(static_cast<const byte*>(end) - static_cast<const byte*>(target))
+        : target ? most
+                 : 0;
     if (length)
         edit(record, [&](tarnfs_inode& r) { r.size = length; });
     else

@@ -151,7 +151,7 @@ class Repairer {
             if (!approval_.approve(approval_.context, Fix::kJournal))
                 return Error::kBadJournal;
             const tarnfs_journal_slot slot = new_slot(media, layout_, journal, heads.floor);
-            media.copy(
+            media.log(
                 media.writable(layout_.journal(journal)) + slot.update % TARNFS_JOURNAL_SLOTS * sizeof(slot),
                 &slot, sizeof(slot));
             result_.fixed++;

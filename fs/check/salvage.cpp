@@ -5,7 +5,6 @@
 // first.
 #include "fs/check/salvage.hpp"
 
-#include <algorithm>
 #include <cstring>
 
 #include "fs/dir/directory.hpp"
@@ -34,10 +33,33 @@ Status ItemList::add(u64 key, Bytes payload)
     return items_.push(item);
 }
 
+// A heap whose root is at `at`, but for the root itself, becomes one.
+void ItemList::sift(usize at, usize count)
+{
+    for (usize child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && items_[child].is_before(items_[child + 1]))
+            child++;
+        if (!items_[at].is_before(items_[child]))
+            return;
+        std::swap(items_[at], items_[child]);
+    }
+}
+
+// Nearly always they are in order already. Heap sort: bounded, and in place.
 void ItemList::sort()
 {
-    std::stable_sort(items_.begin(), items_.end(),
-                     [](const Kept& a, const Kept& b) { return a.key < b.key; });
+    const usize count = items_.size();
+    usize sorted = 1;
+    while (sorted < count && items_[sorted - 1].is_before(items_[sorted]))
+        sorted++;
+    if (sorted >= count)
+        return;
+    for (usize at = count / 2; at-- > 0;)
+        sift(at, count);
+    for (usize last = count; --last > 0;) {
+        std::swap(items_[0], items_[last]);
+        sift(0, last);
+    }
 }
 
 // ---- directories ------------------------------------------------------------------------------------------

@@ -25,7 +25,15 @@ class ItemList {
         u64 key;
         u64 first;  // word of its payload
         u64 words;
+
+        // Of equal keys the one that was added first.
+        bool is_before(const Kept& other) const
+        {
+            return key != other.key ? key < other.key : first < other.first;
+        }
     };
+    void sift(usize at, usize count);
+
     Vector<Kept, 8> items_;
     Vector<u64, 32> words_;
 };
