@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// fsck.tarnfs: replays the journals and checks a file system. Manual: fsck.tarnfs.8. Exit status as in
-// fsck(8).
+// fsck.tarnfs: replays the journals, checks a file system and repairs it (fs/check). Manual: fsck.tarnfs.8.
+// Exit status as in fsck(8).
 #include <fcntl.h>
 #include <getopt.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "fs/check/check.hpp"
+#include "fs/check/repair.hpp"
 #include "tools/console.hpp"
 #include "tools/target.hpp"
 #include "tools/version.hpp"
@@ -21,13 +21,14 @@ namespace tarn::tools {
 namespace {
 
 // fsck(8)
-constexpr int kClean = 0, kUncorrected = 4, kOperational = 8, kUsage = 16, kCancelled = 32;
+constexpr int kClean = 0, kCorrected = 1, kUncorrected = 4, kOperational = 8, kUsage = 16, kCancelled = 32;
 // Problems shown without -v: a badly damaged file system has millions of them.
 constexpr u64 kShownProblems = 1000;
 
 struct Options {
     std::string path;
     bool change_nothing = false;  // -n
+    bool yes = false;             // -y
     bool preen = false;           // -a, -p: what every boot does
     bool force = false;           // -f
     bool verbose = false;         // -v
@@ -42,9 +43,10 @@ void print_usage(FILE* to)
                  "       fsck.tarnfs -V | -h\n"
                  "\n"
                  "  -n      change nothing: replay the journals in memory and check the result\n"
-                 "  -y      replay the journals, then check (the default)\n"
-                 "  -p, -a  replay the journals; check only when also -f is given\n"
+                 "  -y      replay the journals, check, repair all that can be repaired\n"
+                 "  -p, -a  replay the journals; with -f also check, and repair what is safe\n"
                  "  -f      check even with -p or -a\n"
+                 "          none of -n, -y, -p, -a: ask before each kind of repair\n"
                  "  -v      show all problems and what was counted\n"
                  "  -C fd   progress: 0 on the terminal, otherwise lines to that descriptor\n");
 }
@@ -81,7 +83,10 @@ Options parse(int argc, char** argv)
                 options.change_nothing = true;
                 modes |= 1;
                 break;
-            case 'y': modes |= 2; break;
+            case 'y':
+                options.yes = true;
+                modes |= 2;
+                break;
             case 'p':
             case 'a':
                 options.preen = true;
@@ -102,10 +107,12 @@ Options parse(int argc, char** argv)
         fail(kUsage, optind == argc ? "which device or file?" : "one device or file at a time");
     }
     options.path = argv[optind];
+    if (!modes && !(isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)))
+        fail(kOperational, "no terminal to ask on: one of -n, -y and -p is needed");
     return options;
 }
 
-// Ctrl-C is safe at any moment: replaying can be repeated, checking changes nothing.
+// Ctrl-C is safe at any moment: replaying and repairing can be repeated, checking changes nothing.
 void on_interrupt(int)
 {
     const char text[] = "\nfsck.tarnfs: cancelled\n";
@@ -114,15 +121,59 @@ void on_interrupt(int)
     _exit(kCancelled);
 }
 
-// Prints problems as they are found, after getting the progress display out of the way.
+// Prints problems as they are found, after getting the progress display out of the way, and decides what is
+// done about them. Asked once for each kind; the answer holds for all problems of the kind.
 struct Reporter {
     const Options& options;
     Progress progress;
     u64 shown = 0;
+    u64 met = 0;
+    u64 declined = 0;
+    enum class Answer : u8 { kOpen, kYes, kNo };
+    Answer answers[static_cast<usize>(Fix::kCount)] = {};
 
+    CheckReporter callbacks() { return CheckReporter{this, problem, step}; }
+    static bool approve(void* context, Fix fix)
+    {
+        auto& self = *static_cast<Reporter*>(context);
+        const bool yes = self.decide(fix);
+        self.declined += !yes;
+        return yes;
+    }
+
+  private:
+    bool decide(Fix fix)
+    {
+        if (options.yes)
+            return true;
+        if (options.preen)
+            return is_safe(fix);
+        Answer& answer = answers[static_cast<usize>(fix)];
+        if (answer == Answer::kOpen)
+            answer = ask(fix) ? Answer::kYes : Answer::kNo;
+        return answer == Answer::kYes;
+    }
+    bool ask(Fix fix)
+    {
+        progress.clear();
+        for (;;) {
+            std::printf("%s (and all like it)? [y/n] ", describe(fix));
+            std::fflush(stdout);
+            char line[64];
+            if (!std::fgets(line, sizeof line, stdin)) {
+                std::printf("\n");
+                return false;
+            }
+            if (line[0] == 'y' || line[0] == 'Y')
+                return true;
+            if (line[0] == 'n' || line[0] == 'N')
+                return false;
+        }
+    }
     static void problem(void* context, const char* format, __builtin_va_list arguments)
     {
         auto& self = *static_cast<Reporter*>(context);
+        self.met++;
         if (self.shown == kShownProblems && !self.options.verbose)
             return;
         self.shown++;
@@ -158,7 +209,7 @@ Layout read_superblock(const Target& target)
     if (layout)
         return layout.take();
     if (is_corruption(layout.error()))
-        fail(kUncorrected, "%s: %s: this cannot be repaired yet", target.path().c_str(),
+        fail(kUncorrected, "%s: %s: this cannot be repaired", target.path().c_str(),
              describe(layout.error()));
     fail(kOperational, "%s: %s", target.path().c_str(), describe(layout.error()));
 }
@@ -181,19 +232,61 @@ bool replay(Volume& volume, const Options& options)
     return opened.is_ok();
 }
 
-int report(const Options& options, const CheckSummary& summary, u64 shown, bool opened)
+void print_rest(const Options& options, const Reporter& reporter, const CheckSummary& summary)
 {
-    if (shown < summary.problems)
-        std::printf("... and %llu more problems (-v shows all)\n", summary.problems - shown);
+    if (reporter.shown < reporter.met)
+        std::printf("... and %llu more problems (-v shows all)\n", reporter.met - reporter.shown);
     if (options.verbose)
         print_counts(summary);
-    if (summary.problems == 0 && opened) {
-        std::printf("%s: clean, %llu inodes, %llu blocks free\n", options.path.c_str(), summary.inodes,
-                    summary.free_blocks);
-        return kClean;
-    }
-    std::printf("%s: %llu problems; none was repaired (fsck.tarnfs does not repair yet)\n",
-                options.path.c_str(), summary.problems + (summary.problems == 0 ? 1 : 0));
+}
+
+int say_clean(const Options& options, const CheckSummary& summary, int status)
+{
+    std::printf("%s: clean, %llu inodes, %llu blocks free\n", options.path.c_str(), summary.inodes,
+                summary.free_blocks);
+    return status;
+}
+
+// -n
+int look(const Options& options, Target& target, Volume& volume, bool opened)
+{
+    Reporter reporter{options, Progress(options.style, options.progress_fd, options.path)};
+    auto checked = check(volume, reporter.callbacks());
+    reporter.progress.clear();
+    if (!checked)
+        fail(kOperational, "%s: %s", options.path.c_str(), describe(checked.error()));
+    target.finish();
+    const CheckSummary& summary = checked.value();
+    print_rest(options, reporter, summary);
+    if (summary.problems == 0 && opened)
+        return say_clean(options, summary, kClean);
+    std::printf("%s: %llu problems; nothing was changed (-n)\n", options.path.c_str(),
+                max<u64>(summary.problems, 1));
+    return kUncorrected;
+}
+
+int mend(const Options& options, Target& target, const Layout& layout)
+{
+    Reporter reporter{options, Progress(options.style, options.progress_fd, options.path)};
+    auto repaired =
+        repair(target.device(), layout, reporter.callbacks(), Approval{&reporter, Reporter::approve});
+    reporter.progress.clear();
+    target.finish();
+    if (!repaired && is_corruption(repaired.error()))
+        fail(kUncorrected, "%s: %s: this cannot be repaired%s", options.path.c_str(),
+             describe(repaired.error()), reporter.declined ? " so" : "");
+    if (!repaired)
+        fail(kOperational, "%s: %s", options.path.c_str(), describe(repaired.error()));
+    const Repaired& done = repaired.value();
+    print_rest(options, reporter, done.remaining);
+    if (done.finished)
+        std::printf("%s: %llu deleted or truncated files freed\n", options.path.c_str(), done.finished);
+    if (done.fixed)
+        std::printf("%s: %llu problems repaired\n", options.path.c_str(), done.fixed);
+    if (done.remaining.problems == 0)
+        return say_clean(options, done.remaining, done.fixed ? kCorrected : kClean);
+    std::printf("%s: %llu problems are left%s\n", options.path.c_str(), done.remaining.problems,
+                options.preen ? "; run fsck.tarnfs without -p" : "");
     return kUncorrected;
 }
 
@@ -203,20 +296,18 @@ int run(int argc, char** argv)
     std::signal(SIGINT, on_interrupt);
     Target target(options.path, options.change_nothing ? Access::kPrivate : Access::kChange, kOperational);
     const Layout layout = read_superblock(target);
-    Volume volume(target.device(), layout);
-    const bool opened = replay(volume, options);
-    if (options.preen && !options.force && opened) {
-        target.finish();
-        std::printf("%s: clean\n", options.path.c_str());
-        return kClean;
+    {
+        Volume volume(target.device(), layout);
+        const bool opened = replay(volume, options);
+        if (options.change_nothing)
+            return look(options, target, volume, opened);
+        if (options.preen && !options.force && opened) {
+            target.finish();
+            std::printf("%s: clean\n", options.path.c_str());
+            return kClean;
+        }
     }
-    Reporter reporter{options, Progress(options.style, options.progress_fd, options.path)};
-    auto checked = check(volume, CheckReporter{&reporter, Reporter::problem, Reporter::step});
-    reporter.progress.clear();
-    if (!checked)
-        fail(kOperational, "%s: %s", options.path.c_str(), describe(checked.error()));
-    target.finish();
-    return report(options, checked.value(), reporter.shown, opened);
+    return mend(options, target, layout);
 }
 
 }  // namespace
