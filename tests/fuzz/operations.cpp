@@ -139,6 +139,8 @@ int Hands::change(const Operation& op, Vfs::Node& file)
     switch (op.action) {
         case Action::Allocate:
             return vfs_.fallocate(file, TARN_FALLOCATE_KEEP, Keep::kNo, op.offset, op.length, kAllSteps);
+        case Action::Keep:
+            return vfs_.fallocate(file, TARN_FALLOCATE_KEEP, Keep::kYes, op.offset, op.length, kAllSteps);
         case Action::Punch:
             return vfs_.fallocate(file, TARN_FALLOCATE_PUNCH, Keep::kYes, op.offset, op.length, kAllSteps);
         case Action::Zero:
@@ -146,7 +148,10 @@ int Hands::change(const Operation& op, Vfs::Node& file)
         case Action::Truncate:
         case Action::Open: return vfs_.truncate(file, op.length);
         case Action::Chmod: return vfs_.set_mode(file, op.mode);
-        default: return write(op, file);
+        case Action::Write:
+        case Action::Append:
+        case Action::Map: return write(op, file);
+        default: die("not known here: " + op.text());
     }
 }
 
