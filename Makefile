@@ -232,11 +232,12 @@ test-compile-fail:
 	$(Q)tests/run-compile-fail $(CXX) $(host-flags) $(core-flags) -DTARN_DEBUG=1 -- tests/compile_fail/*.cpp
 
 # Programs that guest tests run: tests/guest/NAME/*.cpp becomes $(B)/guest/programs/NAME. For tests/guest/dropped also the
-# emulator's plugin, and replay, which contains the core.
+# emulator's plugin; the others contain the core, and run on this machine.
 guest-programs := cost dax powercut
+core-programs := replay populate mutate
 .PHONY: guest-programs
-guest-programs: $(guest-programs:%=$(B)/guest/programs/%) $(B)/guest/programs/tracer.so $(B)/guest/programs/replay \
-	$(B)/guest/programs/mutate
+guest-programs: $(guest-programs:%=$(B)/guest/programs/%) $(B)/guest/programs/tracer.so \
+	$(core-programs:%=$(B)/guest/programs/%)
 define guest-program
 $(B)/guest/programs/$(1): $(wildcard tests/guest/$(1)/*.cpp tests/guest/$(1)/*.hpp) tests/cost_budgets.hpp
 	@mkdir -p $$(@D)
@@ -252,19 +253,17 @@ $(B)/guest/programs/tracer.so: $(wildcard tests/guest/tracer/*.c tests/guest/tra
 		mv $@.$$$$ $@
 
 replay-cpp := $(wildcard tests/guest/replay/*.cpp) tests/guest/powercut/model.cpp tests/guest/powercut/compare.cpp
-$(B)/guest/programs/replay: $(replay-cpp:%.cpp=$(B)/host/tools/%.o) $(B)/host/tools/libtarn.a
-	@mkdir -p $(@D)
-	$(call say,LINK,$@)
-	$(Q)$(CXX) $(flags-tools) -pthread -o $@ $^
--include $(replay-cpp:%.cpp=$(B)/host/tools/%.d)
-
+populate-cpp := $(wildcard tests/guest/populate/*.cpp)
 # Writes the damaged images of the fuzz target `media`.
 mutate-cpp := tests/fuzz/mutate.cpp $(fuzz-shared)
-$(B)/guest/programs/mutate: $(mutate-cpp:%.cpp=$(B)/host/tools/%.o) $(B)/host/tools/libtarn.a
-	@mkdir -p $(@D)
-	$(call say,LINK,$@)
-	$(Q)$(CXX) $(flags-tools) -pthread -o $@ $^
--include $(mutate-cpp:%.cpp=$(B)/host/tools/%.d)
+define core-program
+$(B)/guest/programs/$(1): $($(1)-cpp:%.cpp=$(B)/host/tools/%.o) $(B)/host/tools/libtarn.a
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CXX) $(flags-tools) -pthread -o $$@ $$^
+-include $($(1)-cpp:%.cpp=$(B)/host/tools/%.d)
+endef
+$(foreach p,$(core-programs),$(eval $(call core-program,$(p))))
 
 # 6.12 of 6.12.117+deb12-amd64
 series = $(subst $(eval) ,.,$(wordlist 1,2,$(subst ., ,$(1))))
