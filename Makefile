@@ -233,7 +233,7 @@ test-compile-fail:
 
 # Programs that guest tests run: tests/guest/NAME/*.cpp becomes $(B)/guest/programs/NAME. For tests/guest/dropped also the
 # emulator's plugin; the others contain the core, and run on this machine.
-guest-programs := cost dax powercut
+guest-programs := cost dax powercut scale
 core-programs := replay populate mutate
 .PHONY: guest-programs
 guest-programs: $(guest-programs:%=$(B)/guest/programs/%) $(B)/guest/programs/tracer.so \
