@@ -8,10 +8,15 @@ namespace tarn::test {
 PersistModel::PersistModel(TestDevice& device, void (*at_fence)(void* context), void* context)
     : device_(device), at_fence_(at_fence), context_(context), durable_(device.image())
 {
+    host::pretend_cpu(0);
     device_.set_observer({this, on_event});
 }
 
-PersistModel::~PersistModel() { device_.set_observer({}); }
+PersistModel::~PersistModel()
+{
+    device_.set_observer({});
+    host::pretend_cpu(-1);
+}
 
 // The lines that overlap the range are on their way with what they hold now.
 void PersistModel::send(u64 offset, u64 length)

@@ -6,7 +6,8 @@
 // there or not, word by word: a cache may write a line back at any time, and the device tears between words
 // of 8 bytes, never inside one.
 //
-// For one thread, which plays several processors by host::pretend_cpu.
+// For one thread, which plays processor 0, and others by host::pretend_cpu: were it told which one it really runs on, it
+// would lose what it had sent whenever it is moved to another.
 #pragma once
 #include <random>
 #include <unordered_map>
