@@ -37,10 +37,15 @@ enum tarn_fault_kind {
 	TARN_FAULT_READ = 0,  /* also a store to a private mapping: the kernel copies the page */
 	TARN_FAULT_WRITE = 1, /* a store to a shared mapping */
 };
-/* Serves a fault on file block `block`. invalidate_lock held (shared will do); for a write also freeze protection.
- * -ENXIO: beyond the end of the file. -ENOSPC, -EROFS ... */
-int tarn_file_fault(struct tarn_inode *inode, struct tarn_fault *fault, unsigned long long block,
-		    enum tarn_fault_kind kind);
+struct tarn_fault_request {
+	unsigned long long block; /* of the file, where it happened */
+	/* Blocks that may be mapped along, this one among them: one page table and one mapping cover [first, end). */
+	unsigned long long first, end;
+	enum tarn_fault_kind kind;
+};
+/* Serves a fault, and neighbours of its block that need no waiting. invalidate_lock held (shared will do); for a write
+ * also freeze protection. -ENXIO: beyond the end of the file. -ENOSPC, -EROFS ... */
+int tarn_file_fault(struct tarn_inode *inode, struct tarn_fault *fault, const struct tarn_fault_request *request);
 /* Stores through shared mappings and write-backs need no more than a fence: MAP_SYNC may be granted. */
 int tarn_file_supports_map_sync(struct tarn_inode *inode);
 

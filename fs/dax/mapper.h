@@ -21,12 +21,14 @@ enum tarn_protection {
 	TARN_MAP_WRITE = 1, /* writable and dirty; turns a read-only PTE of the same page into a writable one */
 };
 
-/* Puts one PTE where the fault happened. May sleep (page tables; no re-entry into the file system). 0, also when the
- * address is occupied in a way that the kernel deals with by faulting again; -ENOMEM; -EUCLEAN when another page than
- * `pfn` is mapped there. */
-int tarn_mapper_install(struct tarn_fault *fault, unsigned long long pfn, enum tarn_protection protection);
+/* Puts the PTEs of blocks [block, block + count), whose pages are consecutive from `pfn` on, into the page table where the
+ * fault happened; that and the mapping cover them all. May sleep (page tables; no re-entry into the file system). 0, also
+ * when an address is occupied in a way that the kernel deals with by faulting again; -ENOMEM; -EUCLEAN when another page
+ * is mapped at one of them. */
+int tarn_mapper_install(struct tarn_fault *fault, unsigned long long block, unsigned long long count,
+			unsigned long long pfn, enum tarn_protection protection);
 /* The same with the shared zero page, read-only. */
-int tarn_mapper_install_zero(struct tarn_fault *fault);
+int tarn_mapper_install_zero(struct tarn_fault *fault, unsigned long long block, unsigned long long count);
 
 /* Removes every PTE, in every process, that maps file blocks [block, block + count), zero pages included; private
  * copies stay. When it returns no CPU can reach the pages through a mapping made before. May sleep. */

@@ -248,6 +248,23 @@ std::optional<u64> RadixTree::next_tagged(Tag tag, u64 from, u64 last) const
     return find(from, last, [tag](const Node& node) { return node.tags[tag_index(tag)]; });
 }
 
+u64 RadixTree::tagged_before(Tag tag, u64 index, u64 most) const
+{
+    u64 run = 0;
+    while (run < most && run < index) {
+        Node* node = leaf(index - run - 1);
+        if (!node)
+            break;
+        const unsigned slot = node->slot_of(index - run - 1);
+        const auto here =
+            static_cast<unsigned>(std::countl_one(node->tags[tag_index(tag)] << (kFan - 1 - slot)));
+        run += here;
+        if (here <= slot)
+            break;
+    }
+    return min(run, most);
+}
+
 std::optional<u64> RadixTree::copy_tag(Tag have, Tag to, u64 from, u64 last, unsigned budget)
 {
     u64 index = from;

@@ -69,6 +69,9 @@ class RadixTree {
     std::optional<u64> next(u64 from, u64 last) const;
     std::optional<u64> next_tagged(Tag tag, u64 from, u64 last) const;
 
+    // How many words right before `index`, one after the other, have the tag; `most` is enough.
+    u64 tagged_before(Tag tag, u64 index, u64 most) const;
+
     // Gives `to` to the words in [from, last] that have `have`, at most `budget` leaves of them; returns where to go
     // on, or nothing when all is done.
     std::optional<u64> copy_tag(Tag have, Tag to, u64 from, u64 last, unsigned budget);

@@ -118,45 +118,69 @@ void LockedRange::drop()
 
 // ---- the three ways to a PTE ------------------------------------------------------------------------------
 
-// Notes that the entry's page may be mapped from now on. Errors: kBadEntry when it already has another one.
-Status DirtyTracker::adopt(u64 index, Pfn pfn)
+void LockedEntry::widen(FileBlock first, FileBlock end)
 {
-    TrackedBlock entry(tree_.get(index));
-    if (entry.is_huge() || (entry.has_page() && entry.pfn() != pfn))
-        return Error::kBadEntry;
-    if (!entry.has_page())
-        tarn_mapper_attach(owner_, index, pfn.value);
-    tree_.replace(index, entry.with_page(pfn).mapped().word());
+    first = FileBlock(max(first.value, round_down(first_.value, RadixTree::kFan)));
+    end = FileBlock(min(end.value, round_down(first_.value, RadixTree::kFan) + RadixTree::kFan));
+    SpinGuard guard(tracker_->lock_);
+    for (; first_ > first && tracker_->try_lock(first_.value - 1); first_ = first_ - 1)
+        count_++;
+    while (this->end() < end && tracker_->try_lock(this->end().value))
+        count_++;
+}
+
+// Notes that the pages may be mapped from now on. Errors: kBadEntry when an entry already has another one.
+Status DirtyTracker::adopt(const PageRun& run)
+{
+    for (u64 i = 0; i < run.count; i++) {
+        const u64 index = run.first.value + i;
+        const Pfn pfn = run.pfn + i;
+        TrackedBlock entry(tree_.get(index));
+        if (entry.is_huge() || (entry.has_page() && entry.pfn() != pfn))
+            return Error::kBadEntry;
+        if (!entry.has_page())
+            tarn_mapper_attach(owner_, index, pfn.value);
+        tree_.replace(index, entry.with_page(pfn).mapped().word());
+    }
     mapped_.store_release(1);
     return Ok{};
 }
 
-Status LockedEntry::install_writable(tarn_fault* fault, Pfn pfn)
+Status LockedEntry::install_writable(tarn_fault* fault, const PageRun& run)
 {
+    TARN_BUG_ON(run.first < first_ || run.end() > end());
     {
         SpinGuard guard(tracker_->lock_);
-        TRY(tracker_->adopt(first_.value, pfn));
-        tracker_->set_dirty(first_.value);
-        tracker_->tree_.clear_tag(first_.value, DirtyTracker::Tag::kWriteBack);
+        TRY(tracker_->adopt(run));
+        for (u64 i = run.first.value; i < run.end().value; i++) {
+            tracker_->set_dirty(i);
+            tracker_->tree_.clear_tag(i, DirtyTracker::Tag::kWriteBack);
+        }
     }
-    return from_mapper(tarn_mapper_install(fault, pfn.value, TARN_MAP_WRITE));
+    return from_mapper(tarn_mapper_install(fault, run.first.value, run.count, run.pfn.value, TARN_MAP_WRITE));
 }
 
-Status LockedEntry::install_readable(tarn_fault* fault, Pfn pfn)
+Status LockedEntry::install_readable(tarn_fault* fault, const PageRun& run)
 {
+    TARN_BUG_ON(run.first < first_ || run.end() > end());
     {
         SpinGuard guard(tracker_->lock_);
-        TRY(tracker_->adopt(first_.value, pfn));
+        TRY(tracker_->adopt(run));
     }
-    return from_mapper(tarn_mapper_install(fault, pfn.value, TARN_MAP_READ));
+    return from_mapper(tarn_mapper_install(fault, run.first.value, run.count, run.pfn.value, TARN_MAP_READ));
 }
 
-Status LockedEntry::install_zero(tarn_fault* fault)
+Status LockedEntry::install_zero(tarn_fault* fault, FileBlock first, u64 count)
 {
-    if (pfn(first_))
-        return Error::kBadEntry;
+    TARN_BUG_ON(first < first_ || first + count > end());
+    {
+        SpinGuard guard(tracker_->lock_);
+        for (u64 i = first.value; i < first.value + count; i++)
+            if (TrackedBlock(tracker_->tree_.get(i)).has_page())
+                return Error::kBadEntry;
+    }
     tracker_->zero_pages_.store_release(1);
-    return from_mapper(tarn_mapper_install_zero(fault));
+    return from_mapper(tarn_mapper_install_zero(fault, first.value, count));
 }
 
 Status LockedEntry::from_mapper(int result)

@@ -70,6 +70,17 @@ Status DirtyTracker::lock_one(u64 index)
     }
 }
 
+// Not if somebody else has it locked, nor if a node is missing: those of one fault lie in one node.
+bool DirtyTracker::try_lock(u64 index)
+{
+    RadixTree::Spare none;
+    TrackedBlock entry(tree_.get(index));
+    if (entry.is_locked() || !tree_.set(index, entry.locked().word(), none))
+        return false;
+    entries_ += entry.exists() ? 0u : 1u;
+    return true;
+}
+
 void DirtyTracker::unlock(u64 index, u64 count)
 {
     bool wake = false;
@@ -183,6 +194,12 @@ std::optional<Pfn> DirtyTracker::find_pinned(FileBlock from, FileBlock last)
         }
     }
     return std::nullopt;
+}
+
+u64 DirtyTracker::dirty_before(FileBlock at, u64 most) const
+{
+    SpinGuard guard(lock_);
+    return tree_.tagged_before(Tag::kDirty, at.value, most);
 }
 
 bool DirtyTracker::empty() const

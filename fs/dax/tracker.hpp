@@ -85,18 +85,32 @@ class [[nodiscard]] LockedRange {
     u64 count_;
 };
 
-// One entry, locked for a page fault: the only way to a PTE.
+// Blocks whose pages are consecutive.
+struct PageRun {
+    FileBlock first;
+    u64 count;
+    Pfn pfn;
+
+    FileBlock end() const { return first + count; }
+};
+
+// The entry of the block a page fault is for, locked, and those of neighbours: the only way to a PTE.
 class [[nodiscard]] LockedEntry : public LockedRange {
   public:
     LockedEntry(LockedEntry&&) = default;
 
-    // Tags the entry DIRTY and makes the page writable where the fault happened, both under the entry lock: there is no
-    // other way to a writable PTE. May sleep. Errors: kNoMemory; kBadEntry when entry or PTE name another page.
-    Status install_writable(tarn_fault* fault, Pfn pfn);
-    // Maps the page read-only. May sleep. Errors: the same.
-    Status install_readable(tarn_fault* fault, Pfn pfn);
-    // Maps the zero page read-only where the file has a hole. May sleep. Errors: kNoMemory; kBadEntry.
-    Status install_zero(tarn_fault* fault);
+    // Locks neighbours too, on both sides as far as [first, end) and the tree's node go and nobody else has
+    // one locked. Waits for nobody, so the order of locks does not matter, and needs no memory.
+    void widen(FileBlock first, FileBlock end);
+
+    // Tags the entries of the run, which is locked, DIRTY and makes its pages writable where the fault
+    // happened, both under the entry locks: there is no other way to a writable PTE. May sleep. Errors:
+    // kNoMemory; kBadEntry when an entry or a PTE names another page.
+    Status install_writable(tarn_fault* fault, const PageRun& run);
+    // Maps the pages read-only. May sleep. Errors: the same.
+    Status install_readable(tarn_fault* fault, const PageRun& run);
+    // Maps the zero page read-only at locked blocks that are holes. May sleep. Errors: kNoMemory; kBadEntry.
+    Status install_zero(tarn_fault* fault, FileBlock first, u64 count);
 
   private:
     friend class DirtyTracker;
@@ -151,6 +165,9 @@ class DirtyTracker {
     // "none" stays true. May sleep.
     std::optional<Pfn> find_pinned(FileBlock from, FileBlock last);
 
+    // How many blocks right before `at` are dirty, one after the other; `most` is enough.
+    u64 dirty_before(FileBlock at, u64 most) const;
+
     // True once after each time that something was mapped: whether a trim can find anything.
     bool take_mapped() { return mapped_.exchange(0) != 0; }
     bool has_dirty() const { return dirty_.load_acquire() != 0; }
@@ -172,6 +189,7 @@ class DirtyTracker {
 
     const void* wait_address(u64 index) const;
     Status lock_one(u64 index);
+    bool try_lock(u64 index) TARN_REQUIRES(lock_);
     void unlock(u64 index, u64 count);
     void wait_unlocked(u64 index);
     static int is_unlocked(void* waiter);
@@ -180,7 +198,7 @@ class DirtyTracker {
     void set_dirty(u64 index) TARN_REQUIRES(lock_);
     void clear_dirty(u64 index) TARN_REQUIRES(lock_);
     void forget(u64 index) TARN_REQUIRES(lock_);
-    Status adopt(u64 index, Pfn pfn) TARN_REQUIRES(lock_);
+    Status adopt(const PageRun& run) TARN_REQUIRES(lock_);
 
     tarn_inode* const owner_;
     Mutex write_back_lock_;

@@ -1,66 +1,110 @@
 // SPDX-License-Identifier: GPL-2.0
 // Page faults.
 //
-// Under the entry lock of its block a fault looks the block up, makes it written if a store wants a hole or an unwritten
-// block, and installs the PTE. So of two stores into one hole exactly one allocates and zeroes (A3): the other waits for
-// the entry and then finds the block. Inode::lock is taken for each look-up only, and not held when the PTE goes in: a
-// block that was found written stays so because freeing or unwriting it takes invalidate_lock exclusive, which the fault
-// holds shared. A hole may become unwritten in between (fallocate), so it is looked at again under Inode::lock.
+// Neighbours are served along, where they need no waiting: a load maps what there is of blocks around it, a
+// store only blocks behind it, and only in a run of stores: what is writable is dirty, and fsync writes all
+// of it back.
 //
-// The zero page: a load from a hole or an unwritten block maps it and leaves no entry. The store that makes the block
-// written un-maps it everywhere before it installs its own PTE, under the same entry lock as the installing of it, so no
-// process keeps it. Nothing above the block map ever sees an unwritten block (A2).
+// Under the entry lock of its block a fault looks the block up, makes it written if a store wants a hole or
+// an unwritten block, and installs the PTE. So of two stores into one hole exactly one allocates and zeroes
+// (A3): the other waits for the entry and then finds the block. Inode::lock is taken for each look-up only,
+// and not held when the PTE goes in: a block that was found written stays so because freeing or unwriting it
+// takes invalidate_lock exclusive, which the fault holds shared. A hole may become unwritten in between
+// (fallocate), so it is looked at again under Inode::lock.
 //
-// Crash argument: the block is zeroed and fenced before the transaction that maps it or says that it is written, which is
-// committed before the PTE exists: there is no moment at which a process can store into a block that a crash would take
-// away.
+// The zero page: a load from a hole or an unwritten block maps it and leaves no entry. The store that makes
+// the block written un-maps it everywhere before it installs its own PTE, under the same entry lock as the
+// installing of it, so no process keeps it. Nothing above the block map ever sees an unwritten block (A2).
+//
+// Crash argument: the block is zeroed and fenced before the transaction that maps it or says that it is
+// written, which is committed before the PTE exists: there is no moment at which a process can store into a
+// block that a crash would take away.
 #include "fs/file/file.hpp"
 
 namespace tarn {
 
-Status File::fault(tarn_fault* fault, FileBlock at, FaultKind kind, const InvalidateHeld& held)
+namespace {
+
+// A store is given one page for each so many dirty ones right before it, so that a run of stores costs fsync
+// an eighth more than what was stored to at most, and scattered stores nothing.
+constexpr u64 kDirtyForEach = 8;
+
+}  // namespace
+
+Status File::fault(tarn_fault* fault, const FaultWindow& window, FaultKind kind, const InvalidateHeld& held)
 {
     NoFsScope nofs;
     if (kind == FaultKind::kWrite)
         TRY(volume_.may_change());
-    LockedEntry entry = TRY(tracker_.lock(at, held));
-    Mapping mapping = TRY(look_up_below_end(at));
-    if (kind == FaultKind::kRead)
-        return mapping.is_written() ? entry.install_readable(fault, media_.pfn_of(mapping.device))
-                                    : entry.install_zero(fault);
-    if (!mapping.is_written()) {
-        mapping.device = TRY(make_written(entry));
-        entry.zap_zero_pages();
-    }
-    return entry.install_writable(fault, media_.pfn_of(mapping.device));
+    LockedEntry entry = TRY(tracker_.lock(window.at, held));
+    const FileBlock end = min(window.end, file_block_up(size()));
+    if (window.at >= end)
+        return Error::kBeyondEnd;
+    if (kind == FaultKind::kWrite)
+        return map_writable(entry, fault, end);
+    entry.widen(window.first, end);
+    return map_readable(entry, fault);
 }
 
-// Makes the entry's block a written one, zeroed: two fences.
-Result<DeviceBlock> File::make_written(const LockedEntry& entry)
+// Maps what is locked: written blocks with their pages, what is between with the zero page.
+Status File::map_readable(LockedEntry& entry, tarn_fault* fault)
+{
+    for (FileBlock at = entry.first(); at < entry.end();) {
+        const Mapping mapping = TRY(look_up(at, entry.end() - at));
+        TRY(mapping.is_written() ? entry.install_readable(fault, pages_of(mapping))
+                                 : entry.install_zero(fault, at, mapping.count));
+        at = mapping.end();
+    }
+    return Ok{};
+}
+
+// Maps the block, and those behind it, below `end`, that a run of stores will come to next; makes them
+// written.
+Status File::map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock end)
+{
+    const FileBlock at = entry.first();
+    const u64 dirty = tracker_.dirty_before(at, kDirtyForEach * (end - at));
+    Mapping mapping = TRY(look_up(at, max<u64>(dirty / kDirtyForEach, 1)));
+    entry.widen(at, mapping.end());
+    mapping.count = min(mapping.count, entry.count());
+    if (!mapping.is_written()) {
+        mapping = TRY(make_written(entry));
+        entry.zap_zero_pages();
+    }
+    return entry.install_writable(fault, pages_of(mapping));
+}
+
+PageRun File::pages_of(const Mapping& mapping) const
+{
+    return {mapping.first, mapping.count, media_.pfn_of(mapping.device)};
+}
+
+// Makes the first run of the locked blocks a written one, zeroed: two fences.
+Result<Mapping> File::make_written(const LockedEntry& entry)
 {
     ExclusiveGuard guard(inode_.lock);
     BlockMap blocks = map();
     const FileBlock at = entry.first();
-    const Mapping mapping = TRY(blocks.lookup(nullptr, at, 1));
+    const Mapping mapping = TRY(blocks.lookup(nullptr, at, entry.count()));
     if (mapping.is_written())
-        return mapping.device;
+        return mapping;
     if (mapping.is_hole()) {
-        Reserved reserved = TRY(reserve_for(blocks, at, 1, 1));
-        return publish_block(at, std::move(reserved).zero(media_));
+        Reserved reserved = TRY(reserve_for(blocks, at, mapping.count, mapping.count));
+        return publish_zeroed(at, std::move(reserved).zero(media_));
     }
-    Unwritten unwritten = TRY(blocks.unwritten(entry, at, 1));
-    return publish_block(at, std::move(unwritten).zero(media_));
+    Unwritten unwritten = TRY(blocks.unwritten(entry, at, mapping.count));
+    return publish_zeroed(at, std::move(unwritten).zero(media_));
 }
 
 template <class Token>
-Result<DeviceBlock> File::publish_block(FileBlock at, Token&& zeroed)
+Result<Mapping> File::publish_zeroed(FileBlock at, Token&& zeroed)
 {
     auto durable = TRY(fence(std::move(zeroed)));
-    const DeviceBlock device = durable.run().start;
+    const Mapping written{at, durable.run().count, durable.run().start, Mapping::State::kWritten};
     Transaction txn(volume_);
     TRY(map().publish(txn, at, std::move(durable)));
     TRY(txn.commit());
-    return device;
+    return written;
 }
 
 Result<Mapping> File::look_up(FileBlock at, u64 max)
@@ -68,14 +112,6 @@ Result<Mapping> File::look_up(FileBlock at, u64 max)
     NoFsScope nofs;
     SharedGuard guard(inode_.lock);
     return map().lookup(nullptr, at, max);
-}
-
-Result<Mapping> File::look_up_below_end(FileBlock at)
-{
-    SharedGuard guard(inode_.lock);
-    if (at >= file_block_up(inode_.read().size))
-        return Error::kBeyondEnd;
-    return map().lookup(nullptr, at, 1);
 }
 
 u64 File::size()

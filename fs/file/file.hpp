@@ -35,6 +35,10 @@ constexpr FileBlock file_block_up(u64 offset) { return FileBlock(divide_up(offse
 constexpr u64 byte_offset(FileBlock block) { return block.value << kBlockShift; }
 
 enum class FaultKind : u8 { kRead, kWrite };
+// Where a fault happened, and what may be mapped along.
+struct FaultWindow {
+    FileBlock at, first, end;
+};
 enum class Seek : u8 { kData, kHole };
 enum class Evict : u8 { kKeep, kDiscard };
 
@@ -47,7 +51,7 @@ class File {
     }
 
     // fault.cpp. Errors: kBeyondEnd, kNoSpace, kNoMemory, kReadOnly, kShutDown, damage.
-    Status fault(tarn_fault* fault, FileBlock at, FaultKind kind, const InvalidateHeld& held);
+    Status fault(tarn_fault* fault, const FaultWindow& window, FaultKind kind, const InvalidateHeld& held);
 
     // read.cpp. Errors: kFault (not a byte delivered), kBeyondEnd (seek), damage.
     Result<u64> read(u64 offset, u64 length, tarn_user* to);
@@ -73,7 +77,6 @@ class File {
     BlockMap map() const { return BlockMap(volume_, inode_.tree()); }
     // The run at `at`, under Inode::lock.
     Result<Mapping> look_up(FileBlock at, u64 max);
-    Result<Mapping> look_up_below_end(FileBlock at);
     // placement.cpp. Up to `count` blocks for a hole at `at`; `rest`: what the caller is about to ask for in all.
     Result<Reserved> reserve_for(const BlockMap& map, FileBlock at, u64 count, u64 rest);
     std::optional<Reserved> window_for(u64 size, DeviceBlock near, u64 count);
@@ -82,9 +85,12 @@ class File {
     Result<Initialised<Durable>> fence(Initialised<InFlight>&& token);
     Result<Converted<Durable>> fence(Converted<InFlight>&& token);
 
-    Result<DeviceBlock> make_written(const LockedEntry& entry);
+    Status map_readable(LockedEntry& entry, tarn_fault* fault);
+    Status map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock end);
+    PageRun pages_of(const Mapping& mapping) const;
+    Result<Mapping> make_written(const LockedEntry& entry);
     template <class Token>
-    Result<DeviceBlock> publish_block(FileBlock at, Token&& zeroed);
+    Result<Mapping> publish_zeroed(FileBlock at, Token&& zeroed);
 
     struct Piece;
     Result<Piece> piece_at(u64 offset, u64 length);

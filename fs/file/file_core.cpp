@@ -30,10 +30,11 @@ using namespace tarn;
 
 extern "C" {
 
-int tarn_file_fault(tarn_inode* inode, tarn_fault* fault, unsigned long long block, tarn_fault_kind kind)
+int tarn_file_fault(tarn_inode* inode, tarn_fault* fault, const tarn_fault_request* request)
 {
-    FaultKind wanted = kind == TARN_FAULT_WRITE ? FaultKind::kWrite : FaultKind::kRead;
-    return result_of(file(inode).fault(fault, FileBlock(block), wanted, FileEntryPoints::invalidate_lock_held()));
+    const FaultWindow window{FileBlock(request->block), FileBlock(request->first), FileBlock(request->end)};
+    const FaultKind kind = request->kind == TARN_FAULT_WRITE ? FaultKind::kWrite : FaultKind::kRead;
+    return result_of(file(inode).fault(fault, window, kind, FileEntryPoints::invalidate_lock_held()));
 }
 
 int tarn_file_supports_map_sync(tarn_inode* inode)

@@ -9,9 +9,10 @@
  * Locks: mmap_lock or the VMA's lock (kernel) -> freeze protection -> invalidate_lock, shared -> the core's.
  */
 #include <linux/fs.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/pagemap.h>
-#include <linux/pfn_t.h>
 
 #include "cxxrt/linux/page.h"
 #include "fs/file_core.h"
@@ -34,7 +35,8 @@ static pte_t tarn_make_pte(const struct vm_area_struct *vma, unsigned long pfn, 
 
 struct tarn_installation {
 	const struct vm_area_struct *vma;
-	unsigned long pfn;
+	unsigned long start, size; /* addresses */
+	unsigned long pfn;	   /* at `start` */
 	enum tarn_protection protection;
 };
 
@@ -42,18 +44,30 @@ struct tarn_installation {
 static int tarn_install_pte(pte_t *pte, unsigned long address, void *data)
 {
 	const struct tarn_installation *wanted = data;
+	unsigned long pfn = wanted->pfn + ((address - wanted->start) >> PAGE_SHIFT);
 	pte_t old = ptep_get(pte);
 
 	if (!pte_none(old)) {
 		/* A marker, or in a private mapping the copy that another thread has just got: the next fault sees it. */
 		if (!pte_present(old) || !(wanted->vma->vm_flags & VM_SHARED))
 			return 0;
-		if (pte_pfn(old) != wanted->pfn)
+		if (pte_pfn(old) != pfn)
 			return -EUCLEAN;
 		if (wanted->protection == TARN_MAP_READ || pte_write(old))
 			return 0;
 	}
-	set_pte_at(wanted->vma->vm_mm, address, pte, tarn_make_pte(wanted->vma, wanted->pfn, wanted->protection));
+	set_pte_at(wanted->vma->vm_mm, address, pte, tarn_make_pte(wanted->vma, pfn, wanted->protection));
+	return 0;
+}
+
+/* The zero page is a special page, as vmf_insert_mixed() makes it. */
+static int tarn_install_zero_pte(pte_t *pte, unsigned long address, void *data)
+{
+	const struct tarn_installation *wanted = data;
+
+	if (pte_none(ptep_get(pte)))
+		set_pte_at(wanted->vma->vm_mm, address, pte,
+			   pte_mkspecial(pfn_pte(my_zero_pfn(address), wanted->vma->vm_page_prot)));
 	return 0;
 }
 
@@ -63,30 +77,46 @@ static bool tarn_raced_with_huge(const struct vm_fault *vmf)
 	return vmf->pmd && (pmd_trans_huge(*vmf->pmd) || pmd_devmap(*vmf->pmd));
 }
 
-int tarn_mapper_install(struct tarn_fault *fault, unsigned long long pfn, enum tarn_protection protection)
+static int tarn_install(struct vm_fault *vmf, struct tarn_installation *wanted, pte_fn_t install_one)
 {
-	struct vm_fault *vmf = tarn_vmf(fault);
-	struct tarn_installation wanted = { .vma = vmf->vma, .pfn = pfn, .protection = protection };
-
 	if (tarn_raced_with_huge(vmf))
 		return 0;
-	/* The entry is tagged, the PTE not there yet: a sync that begins after the first store finds the inode. */
-	if (protection == TARN_MAP_WRITE)
-		__mark_inode_dirty(file_inode(vmf->vma->vm_file), I_DIRTY_PAGES);
-	return apply_to_page_range(vmf->vma->vm_mm, vmf->address & PAGE_MASK, PAGE_SIZE, tarn_install_pte, &wanted);
+	return apply_to_page_range(vmf->vma->vm_mm, wanted->start, wanted->size, install_one, wanted);
 }
 
-int tarn_mapper_install_zero(struct tarn_fault *fault)
+static unsigned long tarn_address_of(const struct vm_fault *vmf, unsigned long long block)
+{
+	return vmf->vma->vm_start + ((block - vmf->vma->vm_pgoff) << PAGE_SHIFT);
+}
+
+int tarn_mapper_install(struct tarn_fault *fault, unsigned long long block, unsigned long long count,
+			unsigned long long pfn, enum tarn_protection protection)
 {
 	struct vm_fault *vmf = tarn_vmf(fault);
-	vm_fault_t result;
+	struct tarn_installation wanted = {
+		.vma = vmf->vma,
+		.start = tarn_address_of(vmf, block),
+		.size = count << PAGE_SHIFT,
+		.pfn = pfn,
+		.protection = protection,
+	};
 
-	if (tarn_raced_with_huge(vmf))
-		return 0;
-	result = vmf_insert_mixed(vmf->vma, vmf->address & PAGE_MASK, pfn_to_pfn_t(my_zero_pfn(vmf->address)));
-	if (result & VM_FAULT_OOM)
-		return -ENOMEM;
-	return result & VM_FAULT_ERROR ? -EUCLEAN : 0;
+	/* The entries are tagged, the PTEs not there yet: a sync that begins after the first store finds the inode. */
+	if (protection == TARN_MAP_WRITE)
+		__mark_inode_dirty(file_inode(vmf->vma->vm_file), I_DIRTY_PAGES);
+	return tarn_install(vmf, &wanted, tarn_install_pte);
+}
+
+int tarn_mapper_install_zero(struct tarn_fault *fault, unsigned long long block, unsigned long long count)
+{
+	struct vm_fault *vmf = tarn_vmf(fault);
+	struct tarn_installation wanted = {
+		.vma = vmf->vma,
+		.start = tarn_address_of(vmf, block),
+		.size = count << PAGE_SHIFT,
+	};
+
+	return tarn_install(vmf, &wanted, tarn_install_zero_pte);
 }
 
 void tarn_mapper_zap(struct tarn_inode *inode, unsigned long long block, unsigned long long count)
@@ -154,15 +184,51 @@ static vm_fault_t tarn_fault_result(int error)
 	return error == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
+/*
+ * How many pages one fault maps at most, the neighbours that exist included: 1 (none but the one) to 64, rounded down to a
+ * power of two. Can be changed at any time.
+ */
+#define TARN_FAULT_AROUND_MOST 64
+static unsigned int tarn_fault_around = 16;
+
+static int tarn_set_fault_around(const char *value, const struct kernel_param *param)
+{
+	return param_set_uint_minmax(value, param, 1, TARN_FAULT_AROUND_MOST);
+}
+
+static const struct kernel_param_ops tarn_fault_around_operations = {
+	.set = tarn_set_fault_around,
+	.get = param_get_uint,
+};
+module_param_cb(fault_around, &tarn_fault_around_operations, &tarn_fault_around, 0644);
+MODULE_PARM_DESC(fault_around, "pages that one 4 KiB fault maps at most: 1 to 64, a power of two (16)");
+
+/* The aligned window around the address, as far as the mapping goes; it does not cross a page table's end. */
+static struct tarn_fault_request tarn_fault_request(const struct vm_fault *vmf, enum tarn_fault_kind kind)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long size = rounddown_pow_of_two(READ_ONCE(tarn_fault_around)) << PAGE_SHIFT;
+	unsigned long start = max(round_down(vmf->address, size), vma->vm_start);
+	unsigned long last = min(round_down(vmf->address, size) + size - PAGE_SIZE, vma->vm_end - PAGE_SIZE);
+
+	return (struct tarn_fault_request){
+		.block = vmf->pgoff,
+		.first = linear_page_index(vma, start),
+		.end = linear_page_index(vma, last) + 1,
+		.kind = kind,
+	};
+}
+
 static int tarn_serve_fault(struct vm_fault *vmf, struct inode *inode, enum tarn_fault_kind kind)
 {
+	struct tarn_fault_request request = tarn_fault_request(vmf, kind);
 	int error, entered;
 
 	filemap_invalidate_lock_shared(inode->i_mapping);
 	entered = tarn_enter(inode->i_sb);
 	error = entered;
 	if (entered >= 0) {
-		error = tarn_file_fault(tarn_core(inode), (struct tarn_fault *)vmf, vmf->pgoff, kind);
+		error = tarn_file_fault(tarn_core(inode), (struct tarn_fault *)vmf, &request);
 		tarn_check(inode->i_sb, error);
 		tarn_leave(entered);
 	}

@@ -8,20 +8,25 @@ using tarn::kunit::FakeMapper;
 
 extern "C" {
 
-int tarn_mapper_install(tarn_fault* fault, unsigned long long pfn, tarn_protection protection)
+int tarn_mapper_install(tarn_fault*, unsigned long long block, unsigned long long count,
+                        unsigned long long pfn, tarn_protection protection)
 {
-    FakeMapper::Pte& pte = FakeMapper::current->pte(fault->block);
-    if (pte.present && pte.pfn != pfn)
-        return -117;  // EUCLEAN
-    pte = {pfn, true, pte.writable || protection == TARN_MAP_WRITE, false};
+    for (unsigned long long i = 0; i < count; i++) {
+        FakeMapper::Pte& pte = FakeMapper::current->pte(block + i);
+        if (pte.present && pte.pfn != pfn + i)
+            return -117;  // EUCLEAN
+        pte = {pfn + i, true, pte.writable || protection == TARN_MAP_WRITE, false};
+    }
     return 0;
 }
 
-int tarn_mapper_install_zero(tarn_fault* fault)
+int tarn_mapper_install_zero(tarn_fault*, unsigned long long block, unsigned long long count)
 {
-    FakeMapper::Pte& pte = FakeMapper::current->pte(fault->block);
-    if (!pte.present)
-        pte = {0, true, false, true};
+    for (unsigned long long i = 0; i < count; i++) {
+        FakeMapper::Pte& pte = FakeMapper::current->pte(block + i);
+        if (!pte.present)
+            pte = {0, true, false, true};
+    }
     return 0;
 }
 

@@ -32,7 +32,5 @@ class FakeMapper {
 
 }  // namespace tarn::kunit
 
-// The block that a fault is for.
-struct tarn_fault {
-    unsigned long long block;
-};
+// The one mapping is all there is to a fault.
+struct tarn_fault {};

@@ -44,8 +44,9 @@ struct World {
     }
     int fault(u64 block, tarn_fault_kind kind)
     {
-        tarn_fault at{block};
-        return tarn_file_fault(&file, &at, block, kind);
+        tarn_fault at;
+        const tarn_fault_request request{block, block, block + 1, kind};
+        return tarn_file_fault(&file, &at, &request);
     }
     u64 blocks()
     {

@@ -38,9 +38,10 @@ struct Tracked {
         auto entry = tracker.lock(FileBlock(block), FileEntryPoints::invalidate_lock_held());
         if (!entry.is_ok())
             return false;
-        tarn_fault fault{block};
-        return (protection == TARN_MAP_WRITE ? entry.value().install_writable(&fault, Pfn(pfn))
-                                             : entry.value().install_readable(&fault, Pfn(pfn)))
+        tarn_fault fault;
+        return (protection == TARN_MAP_WRITE
+                    ? entry.value().install_writable(&fault, {FileBlock(block), 1, Pfn(pfn)})
+                    : entry.value().install_readable(&fault, {FileBlock(block), 1, Pfn(pfn)}))
             .is_ok();
     }
     // The write-back of one block up to its fence; afterwards finish().

@@ -5,13 +5,13 @@
 
 using namespace tarn;
 
-Status test(LockedRange& range, LockedEntry& entry, tarn_fault* fault, Pfn pfn)
+Status test(LockedRange& range, LockedEntry& entry, tarn_fault* fault, const PageRun& run)
 {
     static_cast<void>(range);
 #ifdef FIXED
-    return entry.install_writable(fault, pfn);
+    return entry.install_writable(fault, run);
 #else
     static_cast<void>(entry);
-    return range.install_writable(fault, pfn);
+    return range.install_writable(fault, run);
 #endif
 }

@@ -13,13 +13,14 @@ using namespace tarn::crash;
 // faults before each store, so that zapping need not find the mapping.
 extern "C" {
 
-int tarn_mapper_install(tarn_fault* fault, unsigned long long pfn, tarn_protection protection)
+int tarn_mapper_install(tarn_fault* fault, unsigned long long block, unsigned long long count,
+                        unsigned long long pfn, tarn_protection protection)
 {
-    if (protection == TARN_MAP_WRITE)
-        fault->pages->install(fault->block, pfn);
+    for (u64 i = 0; protection == TARN_MAP_WRITE && i < count; i++)
+        fault->pages->install(block + i, pfn + i);
     return 0;
 }
-int tarn_mapper_install_zero(tarn_fault*) { return 0; }
+int tarn_mapper_install_zero(tarn_fault*, unsigned long long, unsigned long long) { return 0; }
 void tarn_mapper_zap(tarn_inode*, unsigned long long, unsigned long long) {}
 int tarn_mapper_is_pinned(unsigned long long) { return 0; }
 void tarn_mapper_attach(tarn_inode*, unsigned long long, unsigned long long) {}

@@ -32,7 +32,6 @@ class MappedPages {
 
 struct tarn_fault {
     tarn::crash::MappedPages* pages;
-    unsigned long long block;
 };
 
 struct tarn_user {

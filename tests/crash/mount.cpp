@@ -339,9 +339,11 @@ void Mount::store(const std::string& path, u64 offset, u64 word)
 {
     Reference inode = find(path);
     held_.push_back(inode);  // whoever maps a file keeps it open
-    tarn_fault fault{&inode->mapping, offset / kBlockSize};
-    must("fault of", path, tarn_file_fault(&inode->inode, &fault, offset / kBlockSize, TARN_FAULT_WRITE));
-    const std::optional<u64> pfn = inode->mapping.writable(offset / kBlockSize);
+    const u64 block = offset / kBlockSize;
+    tarn_fault fault{&inode->mapping};
+    const tarn_fault_request request{block, block, block + 1, TARN_FAULT_WRITE};
+    must("fault of", path, tarn_file_fault(&inode->inode, &fault, &request));
+    const std::optional<u64> pfn = inode->mapping.writable(block);
     if (!pfn)
         throw std::runtime_error("a fault that installs nothing");
     store_to_device((*pfn - device_.first_pfn) * kBlockSize + offset % kBlockSize, &word, sizeof word);

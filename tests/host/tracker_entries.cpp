@@ -36,8 +36,10 @@ class TrackerEntries : public testing::Test {
 
     LockedEntry lock(u64 block) { return tracker_.lock(FileBlock(block), FileEntryPoints::held()).take(); }
     // Blocks and pages have the same numbers here.
-    void write(u64 block) { ASSERT_TRUE(lock(block).install_writable(&fault_, Pfn(block))); }
-    void read(u64 block) { ASSERT_TRUE(lock(block).install_readable(&fault_, Pfn(block))); }
+    static PageRun page(u64 block) { return page(block, block); }
+    static PageRun page(u64 block, u64 pfn) { return {FileBlock(block), 1, Pfn(pfn)}; }
+    void write(u64 block) { ASSERT_TRUE(lock(block).install_writable(&fault_, page(block))); }
+    void read(u64 block) { ASSERT_TRUE(lock(block).install_readable(&fault_, page(block))); }
     bool has(u64 block, Tag tag) { return tracker_.has_tag(FileBlock(block), tag); }
     u64 entries() { return tracker_.numbers().entries; }
 
@@ -90,23 +92,23 @@ TEST_F(TrackerEntries, OnlyAWritablePageIsDirty)
 
 TEST_F(TrackerEntries, TheZeroPageLeavesNoEntry)
 {
-    ASSERT_TRUE(lock(9).install_zero(&fault_));
+    ASSERT_TRUE(lock(9).install_zero(&fault_, FileBlock(9), 1));
     EXPECT_TRUE(tracker_.empty());
 }
 
 TEST_F(TrackerEntries, AnotherPageForABlockIsAnErrorNotACrash)
 {
     write(4);
-    EXPECT_EQ(lock(4).install_readable(&fault_, Pfn(40)).error(), Error::kBadEntry);
-    EXPECT_EQ(lock(4).install_writable(&fault_, Pfn(40)).error(), Error::kBadEntry);
-    EXPECT_EQ(lock(4).install_zero(&fault_).error(), Error::kBadEntry);
+    EXPECT_EQ(lock(4).install_readable(&fault_, page(4, 40)).error(), Error::kBadEntry);
+    EXPECT_EQ(lock(4).install_writable(&fault_, page(4, 40)).error(), Error::kBadEntry);
+    EXPECT_EQ(lock(4).install_zero(&fault_, FileBlock(4), 1).error(), Error::kBadEntry);
     EXPECT_EQ(mm_.owner(40).has_value(), false);
 }
 
 TEST_F(TrackerEntries, APageThatCouldNotBeMappedStaysDirty)
 {
     mm_.fail_installs(1);
-    EXPECT_EQ(lock(4).install_writable(&fault_, Pfn(4)).error(), Error::kNoMemory);
+    EXPECT_EQ(lock(4).install_writable(&fault_, page(4)).error(), Error::kNoMemory);
     EXPECT_TRUE(has(4, Tag::kDirty));
 }
 
@@ -314,11 +316,11 @@ TEST_F(TrackerEntries, NoWritablePageWithoutATagWhateverTheInterleaving)
             for (int i = 0; i < 2000; i++) {
                 u64 block = random() % 5;
                 LockedEntry entry = lock(block);
-                Status installed = random() % 2 ? entry.install_writable(&fault_, Pfn(block))
-                                                : entry.install_readable(&fault_, Pfn(block));
+                Status installed = random() % 2 ? entry.install_writable(&fault_, page(block))
+                                                : entry.install_readable(&fault_, page(block));
                 ASSERT_TRUE(installed);
                 if (random() % 2) {
-                    ASSERT_TRUE(entry.install_writable(&fault_, Pfn(block)));
+                    ASSERT_TRUE(entry.install_writable(&fault_, page(block)));
                     // Still locked: nobody may have cleaned it.
                     ASSERT_TRUE(has(block, Tag::kDirty));
                     ASSERT_FALSE(has(block, Tag::kWriteBack));

@@ -38,6 +38,14 @@ class Model {
                 return at->first;
         return std::nullopt;
     }
+    u64 tagged_before(Tag tag, u64 index, u64 most) const
+    {
+        u64 run = 0;
+        for (; run < most && run < index; run++)
+            if (auto at = items.find(index - run - 1); at == items.end() || !at->second.tags.count(tag))
+                break;
+        return run;
+    }
 };
 
 class Tree {
@@ -242,6 +250,7 @@ TEST_P(TrackerRadixRandom, DoesWhatAMapDoes)
             u64 last = some_index(random);
             ASSERT_EQ(tree.tree.next(index, last), model.next(index, last));
             ASSERT_EQ(tree.tree.next_tagged(tag, index, last), model.next_tagged(tag, index, last));
+            ASSERT_EQ(tree.tree.tagged_before(tag, index, 100), model.tagged_before(tag, index, 100));
         }
         }
         if (step % 64 == 0)

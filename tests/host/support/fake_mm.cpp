@@ -131,8 +131,10 @@ char FakeMapping::at(u64 offset)
 
 int FakeMapping::fault(u64 block, tarn_fault_kind kind)
 {
-    tarn_fault fault{this, block};
-    return file_.fault(fault, block, kind);
+    faults_.fetch_add(1);
+    tarn_fault fault{this};
+    const u64 first = round_down(block, around_);
+    return file_.fault(fault, {block, first, first + around_, kind});
 }
 
 int FakeMapping::pin(u64 block, tarn_fault_kind kind, u64* pfn)
@@ -180,7 +182,7 @@ void FakeMapping::copy_from(FakeMapping& parent)
 
 // What the C functions below do, with access to the private parts.
 struct MapperBackend {
-    static int install(tarn_fault& fault, FakeMm::Pte wanted)
+    static int install(tarn_fault& fault, u64 block, u64 count, FakeMm::Pte wanted)
     {
         if (mm().hook)
             mm().hook("install");
@@ -192,15 +194,15 @@ struct MapperBackend {
         mm().installs_.fetch_add(1);
         if (!fault.mapping)
             return 0;
-        auto& ptes = fault.mapping->ptes_;
-        auto there = ptes.find(fault.block);
-        if (there == ptes.end()) {
-            ptes[fault.block] = wanted;
-            return 0;
+        for (u64 i = 0; i < count; i++, wanted.pfn++) {
+            FakeMm::Pte& there = fault.mapping->ptes_.try_emplace(block + i, wanted).first->second;
+            if (there.zero != wanted.zero || (!wanted.zero && there.pfn != wanted.pfn)) {
+                if (!wanted.zero)
+                    return -EUCLEAN;
+                continue;
+            }
+            there.writable |= wanted.writable;
         }
-        if (there->second.zero != wanted.zero || (!wanted.zero && there->second.pfn != wanted.pfn))
-            return wanted.zero ? 0 : -EUCLEAN;
-        there->second.writable |= wanted.writable;
         return 0;
     }
     static void zap(tarn_inode* inode, u64 block, u64 count)
@@ -414,10 +416,10 @@ int FakeFile::fallocate(tarn_fallocate_kind kind, KeepSize keep, u64 offset, u64
     return more;
 }
 
-int FakeFile::fault(tarn_fault& fault, u64 block, tarn_fault_kind kind)
+int FakeFile::fault(tarn_fault& fault, const tarn_fault_request& request)
 {
     std::shared_lock invalidate(invalidate_lock_);
-    return tarn_file_fault(&inode_, &fault, block, kind);
+    return tarn_file_fault(&inode_, &fault, &request);
 }
 
 u64 FakeFile::blocks()
@@ -451,11 +453,15 @@ unsigned long long tarn_user::fault_in(unsigned long long wanted)
 
 extern "C" {
 
-int tarn_mapper_install(tarn_fault* fault, unsigned long long pfn, tarn_protection protection)
+int tarn_mapper_install(tarn_fault* fault, unsigned long long block, unsigned long long count,
+                        unsigned long long pfn, tarn_protection protection)
 {
-    return MapperBackend::install(*fault, {pfn, protection == TARN_MAP_WRITE, false});
+    return MapperBackend::install(*fault, block, count, {pfn, protection == TARN_MAP_WRITE, false});
 }
-int tarn_mapper_install_zero(tarn_fault* fault) { return MapperBackend::install(*fault, {0, false, true}); }
+int tarn_mapper_install_zero(tarn_fault* fault, unsigned long long block, unsigned long long count)
+{
+    return MapperBackend::install(*fault, block, count, {0, false, true});
+}
 void tarn_mapper_zap(tarn_inode* inode, unsigned long long block, unsigned long long count)
 {
     MapperBackend::zap(inode, block, count);

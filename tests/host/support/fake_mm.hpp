@@ -101,6 +101,10 @@ class FakeMapping {
     bool try_load(u64 offset, void* data, u64 length);
 
     int fault(u64 block, tarn_fault_kind kind);
+    // How many blocks may be mapped along; the window is aligned. 1: none.
+    void fault_around(u64 blocks) { around_ = blocks; }
+    // Faults so far.
+    u64 faults() const { return faults_.load_relaxed(); }
     // Takes a reference to the block's page, as GUP does: faults until the PTE allows it. 0 or errno.
     int pin(u64 block, tarn_fault_kind kind, u64* pfn);
 
@@ -116,14 +120,15 @@ class FakeMapping {
     FakeMm& mm_;
     FakeFile& file_;
     std::map<u64, FakeMm::Pte> ptes_;  // under mm_.lock_
+    u64 around_ = 1;
+    Atomic<u64> faults_{0};
 };
 
 }  // namespace tarn::test
 
-// What the core calls a fault. Without a mapping the PTE goes nowhere.
+// What the core calls a fault. Without a mapping the PTEs go nowhere.
 struct tarn_fault {
     tarn::test::FakeMapping* mapping = nullptr;
-    unsigned long long block = 0;
 };
 
 // The caller's memory of a read or a write: bytes of the test, or a mapping.
@@ -212,7 +217,7 @@ class FakeFile {
     long long seek(u64 offset, tarn_seek what) { return tarn_file_seek(&inode_, offset, what); }
     int sync() { return tarn_file_sync(&inode_, 0, ~0ull >> 1); }
     int sync(u64 first, u64 last) { return tarn_file_sync(&inode_, first, last); }
-    int fault(tarn_fault& fault, u64 block, tarn_fault_kind kind);
+    int fault(tarn_fault& fault, const tarn_fault_request& request);
     u64 blocks();
 
   private:
