@@ -54,8 +54,8 @@ int tarn_check(struct super_block *sb, int error)
 
 /*
  * Held while a failure is dealt with, and to stop being the holder: dax calls the holder with nothing that
- * keeps the super block alive. Innermost but for what tarn_file_unmap_all takes; s_umount may be held outside
- * it, not taken inside.
+ * keeps the super block alive. Innermost but for what tarn_file_unmap_all and debugfs take (whose users are waited for:
+ * they take nothing of ours but tarn_debug_lock); s_umount may be held outside it, not taken inside.
  */
 static DEFINE_MUTEX(tarn_failure_lock);
 
@@ -268,9 +268,14 @@ static int tarn_fill_super(struct super_block *sb, struct fs_context *fc)
 		return error;
 	tarn_set_uuid(sb, tarn_fs_uuid(tarn_fs(sb)), 16);
 	error = tarn_open_root(sb, fc);
-	if (!error)
+	if (error)
+		return error;
+	/* The device may go meanwhile, and take the directory away. */
+	mutex_lock(&tarn_failure_lock);
+	if (!READ_ONCE(tarn_super(sb)->gone))
 		tarn_debug_add(sb);
-	return error;
+	mutex_unlock(&tarn_failure_lock);
+	return 0;
 }
 
 static void tarn_put_super(struct super_block *sb)
