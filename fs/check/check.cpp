@@ -75,8 +75,7 @@ Result<CheckSummary> check(Volume& volume, const CheckReporter& reporter)
     return checker->summary();
 }
 
-// ---- superblocks and journals
-// ------------------------------------------------------------------------------
+// ---- superblocks and journals -----------------------------------------------------------------------------
 
 const char* Checker::superblock_defect(DeviceBlock block) const
 {
@@ -144,8 +143,7 @@ Status Checker::own_fixed()
     return owners_.own(Run{layout_.replica(), 1}, &taken);
 }
 
-// ---- bitmaps
-// -----------------------------------------------------------------------------------------------
+// ---- bitmaps ----------------------------------------------------------------------------------------------
 
 bool Checker::check_bitmap(DeviceBlock block, u32 kind, u64 index, u32 bits, const char* name, bool* store)
 {

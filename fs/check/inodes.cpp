@@ -15,8 +15,7 @@ u16 type_of(const tarnfs_inode& record) { return record.mode & kTypeMask; }
 
 }  // namespace
 
-// ---- shared with the other passes
-// --------------------------------------------------------------------------
+// ---- shared with the other passes -------------------------------------------------------------------------
 
 // Notes that inode `number` owns a run; false when the run lies outside or something owned part of it
 // already.
@@ -81,8 +80,7 @@ void Checker::check_blocks_field(u64 number, const tarnfs_inode& record, const W
             edit(record, [&](tarnfs_inode& r) { r.blocks = walked.data + walked.nodes; });
 }
 
-// ---- the record
-// --------------------------------------------------------------------------------------------
+// ---- the record -------------------------------------------------------------------------------------------
 
 // True when the record is good enough to look at what hangs from it.
 bool Checker::check_record(u64 number, const tarnfs_inode& record)
@@ -144,8 +142,7 @@ void Checker::count_inode(const InodeFacts& facts)
     }
 }
 
-// ---- contents
-// ----------------------------------------------------------------------------------------------
+// ---- contents ---------------------------------------------------------------------------------------------
 
 Status Checker::walk_extent(u64 number, const WalkEvent& event, Walked& walked)
 {

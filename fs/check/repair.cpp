@@ -16,8 +16,7 @@ namespace {
 // get on.
 constexpr u32 kMostRounds = 10;
 
-// ---- journals
-// -----------------------------------------------------------------------------------------------
+// ---- journals ---------------------------------------------------------------------------------------------
 
 bool is_good(const tarnfs_journal_slot& slot, const Layout& layout, u32 journal)
 {
@@ -94,8 +93,7 @@ tarnfs_journal_slot new_slot(const Media& media, const Layout& layout, u32 journ
     return slot;
 }
 
-// ---- rounds
-// -------------------------------------------------------------------------------------------------
+// ---- rounds -----------------------------------------------------------------------------------------------
 
 class Repairer {
   public:

@@ -91,8 +91,7 @@ void measure(const char* operation, const Step& before, const Step& step, const 
     fflush(stdout);
 }
 
-// ---- names
-// ----------------------------------------------------------------------------------------------------
+// ---- names ------------------------------------------------------------------------------------------------
 
 std::string path(const std::string& dir, int i) { return root + "/" + dir + "/name" + std::to_string(i); }
 std::string path(int i) { return path("dir", i); }
@@ -195,8 +194,7 @@ void renames()
     remove_it(0);
 }
 
-// ---- contents
-// -------------------------------------------------------------------------------------------------
+// ---- contents ---------------------------------------------------------------------------------------------
 
 int file = -1;
 

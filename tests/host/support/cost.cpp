@@ -34,8 +34,7 @@ void Cost::raise(const Cost& other)
     slots = max(slots, other.slots);
 }
 
-// ---- the meter
-// ------------------------------------------------------------------------------------------------
+// ---- the meter --------------------------------------------------------------------------------------------
 
 CostMeter::CostMeter(TestDevice& device, const Layout& layout) : device_(device), layout_(layout)
 {
@@ -121,8 +120,7 @@ void CostMeter::write_back(u64 from, u64 to)
     }
 }
 
-// ---- the table
-// ------------------------------------------------------------------------------------------------
+// ---- the table --------------------------------------------------------------------------------------------
 
 void CostRow::print_heading()
 {
