@@ -97,7 +97,7 @@ void Checker::clear_inode(u64 number, const tarnfs_inode& record)
 // All that is free to choose in the table's record is its tree.
 void Checker::repair_table_record(const tarnfs_inode& record)
 {
-    if (restore_record(TARNFS_INO_TABLE, record) && !record_defect(record, InodeNumber(TARNFS_INO_TABLE)))
+    if (restore_record(TARNFS_INO_TABLE, record) && !table_record_defect(record))
         return;
     edit(record, [](tarnfs_inode& r) {
         const auto& node = *reinterpret_cast<const tarnfs_node*>(r.root);

@@ -209,9 +209,9 @@ void Checker::check_table_record(const tarnfs_inode& inode)
     else if (inode.crc != structure_crc(&inode, sizeof(inode), offsetof(tarnfs_inode, crc)))
         repair = problem(Fix::kRecord, "block %llu: inode of the inode table: wrong checksum",
                          layout_.system_block.value);
-    else if (record_defect(inode, InodeNumber(TARNFS_INO_TABLE)) || (inode.mode & kTypeMask) != kTypeRegular)
+    else if (const char* defect = table_record_defect(inode))
         repair = problem(Fix::kRecord, "block %llu: inode of the inode table: %s", layout_.system_block.value,
-                         record_defect(inode, InodeNumber(TARNFS_INO_TABLE)) ?: "is no file");
+                         defect);
     if (repair)
         repair_table_record(inode);
 }

@@ -45,5 +45,7 @@ struct InodeTable::Group {
 
 // Null, or what is wrong with a record that should be that of `number`.
 const char* record_defect(const tarnfs_inode& record, InodeNumber number);
+// The same for the inode table's own, which is a file.
+const char* table_record_defect(const tarnfs_inode& record);
 
 }  // namespace tarn

@@ -54,6 +54,13 @@ const char* record_defect(const tarnfs_inode& record, InodeNumber number)
     }
 }
 
+const char* table_record_defect(const tarnfs_inode& record)
+{
+    if (const char* defect = record_defect(record, InodeNumber(TARNFS_INO_TABLE)))
+        return defect;
+    return (record.mode & kTypeMask) == kTypeRegular ? nullptr : "the inode table is no file";
+}
+
 ReservedInode::~ReservedInode()
 {
     if (table_)
@@ -80,10 +87,8 @@ InodeTable::~InodeTable() = default;
 Status InodeTable::load()
 {
     const DeviceBlock system = volume_.layout().system_block;
-    if (const char* defect = record_defect(table_.read(), table_.number))
+    if (const char* defect = table_record_defect(table_.read()))
         return volume_.corrupt(Error::kBadInode, system, defect);
-    if (!table_.is_regular())
-        return volume_.corrupt(Error::kBadInode, system, "the inode table is no file");
     std::optional<FileBlock> last = TRY(BlockMap(volume_, table_.tree()).last());
     if (!last)
         return volume_.corrupt(Error::kBadInode, system, "the inode table is empty");

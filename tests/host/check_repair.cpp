@@ -25,6 +25,7 @@ const std::map<std::string, std::vector<std::string>> kHarmed = {
     {"EntryToRoot", {"/files/d0/d1/d2"}},
     {"EntryName", {"/files/d0/d1/d2"}},  // under the name that the damage gave it
     {"DirectoryTwice", {"/files/d0/d1/d2/d3"}},
+    {"DirectoryRemoved", {"/files/d0/d1/d2"}},
     {"DirectoryRing", {"/files/d0/d1"}},
 };
 

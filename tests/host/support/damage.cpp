@@ -119,6 +119,20 @@ std::vector<Damage> all_damages()
 
         {"TableChecksum", "inode of the inode table: wrong checksum",
          [](TestFileSystem& fs) { fs.device().at<tarnfs_inode>(layout_of(fs).system_block.value).uid++; }},
+        {"TableRecord", "inode of the inode table: the inode table is no file",
+         [](TestFileSystem& fs) {
+             auto& table = fs.device().at<tarnfs_inode>(layout_of(fs).system_block.value);
+             table.mode = kTypeDirectory | 0755;
+             TestFileSystem::seal(table);
+         }},
+        {"ChunkCut", "not all of their blocks are there",
+         [](TestFileSystem& fs) {
+             auto& table = fs.device().at<tarnfs_inode>(layout_of(fs).system_block.value);
+             auto& last = item_of<tarnfs_extent_item>(table.root, sizeof(tarnfs_node),
+                                                      root_node(table).count - 1u);
+             last.value -= u64{1} << TARNFS_EXTENT_BLOCK_BITS;
+             TestFileSystem::seal(table);
+         }},
         {"TableTree", "inode table: block 2:",
          [](TestFileSystem& fs) {
              root_node(fs.device().at<tarnfs_inode>(layout_of(fs).system_block.value)).magic = 0;
@@ -254,6 +268,12 @@ std::vector<Damage> all_damages()
              // d2's only entry names d1, as d0's does.
              const InodeNumber inner = d1(fs);
              edit(fs, d2(fs), [&](tarnfs_inode& i) { first_entry(i).inode = inner.value; });
+         }},
+        {"DirectoryRemoved", "nothing names it, and it was not removed (link count 0)",
+         [](TestFileSystem& fs) {
+             const InodeNumber two = d2(fs), many = path(fs, {"many"});
+             edit(fs, d1(fs), [&](tarnfs_inode& i) { first_entry(i).inode = many.value; });
+             edit(fs, two, [](tarnfs_inode& i) { i.links = 0; });
          }},
         {"DirectoryRing", "is inside itself",
          [](TestFileSystem& fs) {
