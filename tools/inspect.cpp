@@ -38,13 +38,6 @@ void show_superblock_at(const tarnfs_superblock& s, DeviceBlock block, const cha
     std::printf("  first data      %llu\n", s.first_data);
 }
 
-bool is_good(const tarnfs_journal_slot& slot, const Layout& layout, u32 journal)
-{
-    return slot.magic == TARNFS_JOURNAL_MAGIC && slot.journal == journal &&
-           std::memcmp(slot.uuid, layout.uuid, sizeof slot.uuid) == 0 &&
-           slot.crc == structure_crc(&slot, sizeof slot, offsetof(tarnfs_journal_slot, crc));
-}
-
 // The newest good slot of a journal, or null.
 const tarnfs_journal_slot* newest_slot(Image& image, u32 index)
 {
@@ -52,7 +45,7 @@ const tarnfs_journal_slot* newest_slot(Image& image, u32 index)
         reinterpret_cast<const tarnfs_journal_slot*>(image.media().at(image.layout().journal(index)));
     const tarnfs_journal_slot* newest = nullptr;
     for (u32 i = 0; i < TARNFS_JOURNAL_SLOTS; i++)
-        if (is_good(slots[i], image.layout(), index) && (!newest || slots[i].update > newest->update))
+        if (is_good_slot(image.layout(), index, slots[i]) && (!newest || slots[i].update > newest->update))
             newest = &slots[i];
     return newest;
 }
@@ -67,7 +60,7 @@ Ring scan(Image& image, u32 index, const tarnfs_journal_slot& slot, u64 floor)
     Journal journal;
     journal.index = index;
     journal.header = image.layout().journal(index);
-    journal.ring_bytes = (u64{image.layout().journal_blocks} - 1) * kBlockSize;
+    journal.ring_bytes = image.layout().ring_bytes();
     RecordScanner scanner(image.media(), image.layout(), journal, slot.tail, slot.lap, Verify::kFull);
     Ring ring;
     for (Bytes record = scanner.next(); !record.empty(); record = scanner.next()) {

@@ -116,14 +116,10 @@ void Checker::superblocks()
 void Checker::check_journal(u32 index)
 {
     const DeviceBlock header = layout_.journal(index);
-    const u64 ring = (u64{layout_.journal_blocks} - 1) * kBlockSize;
     for (u32 i = 0; i < TARNFS_JOURNAL_SLOTS; i++) {
         tarnfs_journal_slot slot;
         memcpy(&slot, media_.at(header) + i * sizeof(slot), sizeof(slot));
-        if (slot.magic == TARNFS_JOURNAL_MAGIC && slot.journal == index &&
-            memcmp(slot.uuid, layout_.uuid, sizeof(slot.uuid)) == 0 && slot.tail <= ring &&
-            slot.tail % TARNFS_RECORD_ALIGN == 0 &&
-            slot.crc == structure_crc(&slot, sizeof(slot), offsetof(tarnfs_journal_slot, crc)))
+        if (is_good_slot(layout_, index, slot))
             return;
     }
     problem(Fix::kNone, "block %llu: journal %u: neither header slot is good", header.value, index);

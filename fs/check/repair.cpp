@@ -18,15 +18,6 @@ constexpr u32 kMostRounds = 10;
 
 // ---- journals ---------------------------------------------------------------------------------------------
 
-bool is_good(const tarnfs_journal_slot& slot, const Layout& layout, u32 journal)
-{
-    const u64 ring = (u64{layout.journal_blocks} - 1) * kBlockSize;
-    return slot.magic == TARNFS_JOURNAL_MAGIC && slot.journal == journal &&
-           memcmp(slot.uuid, layout.uuid, sizeof(slot.uuid)) == 0 && slot.tail <= ring &&
-           slot.tail % TARNFS_RECORD_ALIGN == 0 &&
-           slot.crc == structure_crc(&slot, sizeof(slot), offsetof(tarnfs_journal_slot, crc));
-}
-
 struct JournalHeads {
     Vector<u32, 8> lost;  // journals without a good slot
     u64 floor = 0;        // highest of the others
@@ -39,7 +30,7 @@ Status read_heads(const Media& media, const Layout& layout, JournalHeads& heads)
         for (u32 i = 0; i < TARNFS_JOURNAL_SLOTS; i++) {
             const auto& slot =
                 reinterpret_cast<const tarnfs_journal_slot*>(media.at(layout.journal(journal)))[i];
-            if (!is_good(slot, layout, journal))
+            if (!is_good_slot(layout, journal, slot))
                 continue;
             found = true;
             heads.floor = max<u64>(heads.floor, slot.floor);
@@ -53,12 +44,12 @@ Status read_heads(const Media& media, const Layout& layout, JournalHeads& heads)
 // A whole record at a place in a ring.
 bool is_record(const Media& media, const Layout& layout, u32 journal, u64 at)
 {
-    const u64 ring = (u64{layout.journal_blocks} - 1) * kBlockSize;
     const byte* bytes = media.at(layout.journal(journal) + 1) + at;
     const auto& header = *reinterpret_cast<const tarnfs_record*>(bytes);
     return header.magic == TARNFS_RECORD_MAGIC && header.journal == journal &&
            memcmp(header.uuid, layout.uuid, sizeof(header.uuid)) == 0 && header.bytes >= sizeof(header) &&
-           header.bytes <= TARNFS_RECORD_MAX && header.bytes <= ring - at &&
+           header.bytes <= TARNFS_RECORD_MAX && header.bytes <= layout.ring_bytes() - at &&
+           is_possible(header.sequence) &&
            header.crc == structure_crc(bytes, header.bytes, offsetof(tarnfs_record, crc));
 }
 
@@ -68,8 +59,7 @@ tarnfs_journal_slot new_slot(const Media& media, const Layout& layout, u32 journ
 {
     tarnfs_journal_slot slot{};
     u64 first = 0, last = 0;
-    const u64 ring = (u64{layout.journal_blocks} - 1) * kBlockSize;
-    for (u64 at = 0; at < ring; at += TARNFS_RECORD_ALIGN) {
+    for (u64 at = 0; at < layout.ring_bytes(); at += TARNFS_RECORD_ALIGN) {
         if (!is_record(media, layout, journal, at))
             continue;
         const auto& header =

@@ -21,6 +21,15 @@ u32 structure_crc(const void* structure, usize size, usize crc_offset)
     return ~crc;
 }
 
+bool is_good_slot(const Layout& layout, u32 journal, const tarnfs_journal_slot& slot)
+{
+    return slot.magic == TARNFS_JOURNAL_MAGIC && slot.journal == journal &&
+           memcmp(slot.uuid, layout.uuid, sizeof(slot.uuid)) == 0 &&
+           slot.crc == structure_crc(&slot, sizeof(slot), offsetof(tarnfs_journal_slot, crc)) &&
+           slot.tail <= layout.ring_bytes() && slot.tail % TARNFS_RECORD_ALIGN == 0 && is_possible(slot.floor) &&
+           is_possible(slot.update);
+}
+
 namespace {
 
 const tarnfs_superblock& superblock_at(const Media& media, DeviceBlock block)

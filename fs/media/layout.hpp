@@ -24,6 +24,7 @@ struct Layout {
     DeviceBlock journal(u32 index) const { return journal_start + u64{index} * journal_blocks; }
     DeviceBlock bitmap(u64 group) const { return bitmap_start + group; }
     DeviceBlock replica() const { return DeviceBlock(blocks - 1); }
+    u64 ring_bytes() const { return (u64{journal_blocks} - 1) * kBlockSize; }  // of one journal
     // True for a run that files and trees may own: behind the fixed metadata, before the replica.
     bool is_data(Run run) const
     {
@@ -52,6 +53,10 @@ inline constexpr u64 kMinBlocks = 2048;  // 8 MiB
 inline constexpr u64 kMaxBlocks = u64{1} << TARNFS_OP_BLOCK_BITS;
 // Writes the superblock to block 0 and the replica and makes both durable. Only format() and label change call it.
 Status write_superblocks(Media& media, const Layout& layout);
+// Whether a slot in the header of this journal can be what was written there.
+bool is_good_slot(const Layout& layout, u32 journal, const tarnfs_journal_slot& slot);
+// Whether a sequence number, a floor or an update can be one: counting on from it never wraps.
+constexpr bool is_possible(u64 sequence) { return sequence >> TARNFS_SEQUENCE_BITS == 0; }
 // CRC of a structure whose CRC field (4 bytes at `crc_offset`) counts as zero.
 u32 structure_crc(const void* structure, usize size, usize crc_offset);
 

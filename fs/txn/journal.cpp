@@ -37,7 +37,7 @@ Status Journals::load()
         Journal& journal = journals_[index];
         journal.index = index;
         journal.header = layout_.journal(index);
-        journal.ring_bytes = u64{layout_.journal_blocks - 1} * kBlockSize;
+        journal.ring_bytes = layout_.ring_bytes();
         journal.staging = TRY(Array<byte>::create(TARNFS_RECORD_MAX));
         TRY(read_slots(journal, recovery_floor_));
     }

@@ -324,7 +324,7 @@ Bytes RecordScanner::record_at(u64 offset, u32 lap) const
     if (header.magic != TARNFS_RECORD_MAGIC || header.lap != lap || header.journal != journal_)
         return {};
     if (header.bytes < kHeader || header.bytes > TARNFS_RECORD_MAX || header.bytes % TARNFS_RECORD_ALIGN ||
-        header.bytes > ring_bytes_ - offset || header.sequence <= last_.value)
+        header.bytes > ring_bytes_ - offset || header.sequence <= last_.value || !is_possible(header.sequence))
         return {};
     if (memcmp(header.uuid, layout_.uuid, sizeof(header.uuid)) != 0)
         return {};

@@ -20,14 +20,6 @@ namespace tarn {
 
 namespace {
 
-bool slot_is_good(const tarnfs_journal_slot& slot, const Layout& layout, const Journal& journal)
-{
-    return slot.magic == TARNFS_JOURNAL_MAGIC && slot.journal == journal.index &&
-           memcmp(slot.uuid, layout.uuid, sizeof(slot.uuid)) == 0 &&
-           slot.crc == structure_crc(&slot, sizeof(slot), offsetof(tarnfs_journal_slot, crc)) &&
-           slot.tail <= journal.ring_bytes && slot.tail % TARNFS_RECORD_ALIGN == 0;
-}
-
 // Where a record begins.
 DeviceBlock block_holding(const Media& media, Bytes record)
 {
@@ -50,7 +42,7 @@ Status Journals::read_slots(Journal& journal, Sequence& floor)
     for (u32 i = 0; i < TARNFS_JOURNAL_SLOTS; i++) {
         tarnfs_journal_slot slot;
         memcpy(&slot, &slots[i], sizeof(slot));
-        if (!slot_is_good(slot, layout_, journal) || (found && slot.update <= journal.slot_update))
+        if (!is_good_slot(layout_, journal.index, slot) || (found && slot.update <= journal.slot_update))
             continue;
         found = true;
         journal.slot_update = slot.update;

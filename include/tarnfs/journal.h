@@ -13,6 +13,7 @@
 #define TARNFS_RECORD_MAX (128 * 1024) /* bytes of one record */
 #define TARNFS_JOURNAL_MIN_BLOCKS 129  /* header + four records of the largest size */
 #define TARNFS_JOURNAL_SLOTS 2
+#define TARNFS_SEQUENCE_BITS 62 /* of sequence numbers, floors and updates: no device gets there */
 
 /* Where a scan starts. Two slots, written in turn, each in a cache line of its own; the one with the higher floor and a
  * good CRC counts. Slot s is at byte 64 * s of the journal's first block. */

@@ -38,7 +38,7 @@ tarnfs_record* newest_record(tarn::kunit::Image& image)
     const Layout& layout = image.volume().layout();
     for (u32 journal = 0; journal < layout.journals; journal++) {
         byte* ring = image.block(layout.journal(journal) + 1);
-        const u64 bytes = u64{layout.journal_blocks - 1} * kBlockSize;
+        const u64 bytes = layout.ring_bytes();
         for (u64 at = 0; at < bytes; at += TARNFS_RECORD_ALIGN) {
             auto* record = reinterpret_cast<tarnfs_record*>(ring + at);
             if (record->magic == TARNFS_RECORD_MAGIC && (!newest || record->sequence > newest->sequence))
@@ -103,7 +103,7 @@ TARN_KUNIT_CASE(record_laps_and_retirement)
     TARN_REQUIRE(image.start());
     const DeviceBlock block = make_block(image.volume());
     TARN_REQUIRE(block.value);
-    const u64 ring = u64{image.volume().layout().journal_blocks - 1} * kBlockSize;
+    const u64 ring = image.volume().layout().ring_bytes();
     const u64 rounds = 3 * ring / TARNFS_RECORD_ALIGN;  // both rings go round at least once
     for (u64 i = 1; i <= rounds; i++)
         TARN_REQUIRE(store(image.volume(), block, static_cast<u32>(i % 512), i).is_ok());

@@ -159,7 +159,7 @@ void Anatomy::find_fixed(TestDevice& image)
         for (u64 slot = 0; slot < TARNFS_JOURNAL_SLOTS; slot++)
             add_sealed(Kind::kSlot, header * kBlockSize + slot * sizeof(tarnfs_journal_slot),
                        sizeof(tarnfs_journal_slot));
-        find_records(image, header + 1, (layout.journal_blocks - 1) * kBlockSize);
+        find_records(image, header + 1, layout.ring_bytes());
     }
 }
 

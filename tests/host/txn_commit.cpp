@@ -156,7 +156,7 @@ TEST(TxnCommit, ARecordThatEndsExactlyAtTheRingsEndIsFollowedByANewLap)
     TestVolume volume(kTestBlocks, options);
     DurableImage durable(volume.device());
     const DeviceBlock block = make_block(volume.volume());
-    const u64 ring = (volume.layout().journal_blocks - 1) * kBlockSize;
+    const u64 ring = volume.layout().ring_bytes();
     for (u64 i = 1; i <= 3 * ring / 64; i++) {
         ASSERT_TRUE(commit_word(volume.volume(), block, 1, i).is_ok());
         if (i % (ring / 64) > 3)
@@ -316,7 +316,7 @@ TEST(TxnCommit, ADamagedRecordThatIsInTheWayStopsChanges)
     volume.device().at<tarnfs_record>(volume.layout().journal(0).value + 1).magic ^= 1;
     LogCapture log;
     Error error = Error::kNone;
-    const u64 ring = (volume.layout().journal_blocks - 1) * kBlockSize;
+    const u64 ring = volume.layout().ring_bytes();
     for (u64 i = 1; i <= ring / 64 && error == Error::kNone; i++)
         error = commit_word(volume.volume(), block, 1, i).error();
     EXPECT_EQ(error, Error::kBadJournal);
