@@ -118,7 +118,7 @@ u64 File::size()
 {
     NoFsScope nofs;
     SharedGuard guard(inode_.lock);
-    return inode_.read().size;
+    return min(inode_.read().size, kMaxFileSize);  // damage may say anything
 }
 
 // After a failed fence nothing stored since the last good one is known to be durable, so nothing more may be built on it.
