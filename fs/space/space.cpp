@@ -119,6 +119,25 @@ Status Space::check_header(u64 index, const tarnfs_bitmap& bitmap) const
     return Error::kBadBitmap;
 }
 
+// What is no file's is in use for ever. A bitmap that says otherwise would have the journals overwritten.
+Status Space::check_fixed(u64 index, const u64* words) const
+{
+    const u64 start = index * TARNFS_BITMAP_BITS;
+    const u32 limit = group_bits(index);
+    const u32 fixed = layout_.first_data.value > start
+                          ? static_cast<u32>(min<u64>(limit, layout_.first_data.value - start))
+                          : 0;
+    u32 free = bits::find(words, 0, fixed, 0);
+    if (free == fixed)
+        free = start + limit == layout_.blocks ? bits::find(words, limit - 1, limit, 0) : limit;
+    if (free == limit)
+        return Ok{};
+    tarn_log_device(&media_.device(), TARN_LOG_ERROR, "block %llu: group %llu calls block %llu free, which is no file's",
+             static_cast<unsigned long long>(layout_.bitmap(index).value),
+             static_cast<unsigned long long>(index), static_cast<unsigned long long>(start + free));
+    return Error::kBadBitmap;
+}
+
 Status Space::load()
 {
     groups_ = TRY(Array<Atomic<Group*>>::create(layout_.groups));
@@ -156,6 +175,7 @@ Result<Space::Group&> Space::load_group(u64 index)
                  static_cast<unsigned long long>(index), group->bits - group->free, bitmap.set);
         return Error::kBadBitmap;
     }
+    TRY(check_fixed(index, group->words));
     // No bit of an unloaded group can change, so two loaders read the same and the first wins.
     Group* expected = nullptr;
     if (groups_[index].compare_exchange(expected, group.get()))

@@ -82,6 +82,7 @@ class Space {
 
     u32 group_bits(u64 index) const;
     Status check_header(u64 index, const tarnfs_bitmap& bitmap) const;
+    Status check_fixed(u64 index, const u64* words) const;
     Result<Group&> load_group(u64 index);
     std::optional<Run> take(Group& group, u64 index, u64 count, std::optional<u32> behind, Fit fit);
     Result<std::optional<Run>> sweep(u64 count, DeviceBlock near, Fit fit);

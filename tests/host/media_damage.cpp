@@ -69,6 +69,38 @@ TEST(MediaDamage, AnImpossibleRecordIsReportedWithItsBlock)
     EXPECT_NE(refusal(fs.device()).find(wanted), std::string::npos);
 }
 
+// Numbers count on from what is on the media: none may be so high that they wrap.
+TEST(MediaDamage, ASlotWithAnImpossibleFloorIsReported)
+{
+    TestDevice device(kTestBlocks);
+    const Layout layout = format_device(device);
+    for (u64 at : {u64{0}, u64{sizeof(tarnfs_journal_slot)}}) {
+        auto& slot = device.at<tarnfs_journal_slot>(layout.journal(0).value, at);
+        slot.floor = ~u64{0};
+        slot.crc = structure_crc(&slot, sizeof slot, offsetof(tarnfs_journal_slot, crc));
+    }
+    EXPECT_NE(refusal(device).find("journal 0 has no good slot"), std::string::npos);
+}
+
+TEST(MediaDamage, ARecordWithAnImpossibleNumberIsNone)
+{
+    TestFileSystem fs;
+    const DeviceBlock ring = fs.fs().volume().layout().journal(0) + 1;
+    host::pretend_cpu(0);
+    fs.file(kRoot, "file");
+    host::pretend_cpu(-1);
+    fs.cut_power();
+    auto& record = fs.device().at<tarnfs_record>(ring.value);
+    ASSERT_EQ(record.magic, u32{TARNFS_RECORD_MAGIC});
+    record.sequence = ~u64{0};
+    record.crc = structure_crc(&record, record.bytes, offsetof(tarnfs_record, crc));
+    fs.mount();
+    fs.file(kRoot, "another");
+    fs.cut_power();
+    fs.mount();
+    EXPECT_NO_THROW(fs.find(kRoot, "another"));
+}
+
 // A node that has to be split is itself the free block next to it: an error, not a broken invariant of ours.
 TEST(MediaDamage, ABlockThatIsInUseAndCalledFreeIsReported)
 {
@@ -91,6 +123,24 @@ TEST(MediaDamage, ABlockThatIsInUseAndCalledFreeIsReported)
     EXPECT_TRUE(fs.fs().is_read_only());
 }
 
+// Or it would go to a file, and with it the journals, or the superblock's replica.
+TEST(MediaDamage, MetadataThatIsCalledFreeIsReportedAndStays)
+{
+    for (const bool replica : {false, true}) {
+        TestFileSystem fs;
+        const Layout layout = fs.fs().volume().layout();
+        const InodeNumber file = fs.file(kRoot, "file");
+        fs.unmount();
+        const u64 block = replica ? layout.replica().value : layout.journal(0).value + 1;
+        call_free(fs.device(), layout, block);
+        fs.mount();
+        LogCapture log;
+        EXPECT_THROW(fs.fill(file, 0, layout.blocks), std::runtime_error);
+        const std::string words = "calls block " + std::to_string(block) + " free";
+        EXPECT_TRUE(log.contains(words.c_str())) << log.text();
+    }
+}
+
 // Blocks of a file may be the inode table's, too: a store makes it a directory while it is open.
 TEST(MediaDamage, AnOpenFileThatBecomesADirectoryIsReported)
 {
@@ -107,6 +157,20 @@ TEST(MediaDamage, AnOpenFileThatBecomesADirectoryIsReported)
     record.root[offsetof(tarnfs_node, kind)] = TARNFS_TREE_DIRECTORY;
     EXPECT_EQ(file->write(20000, "more"), -EUCLEAN);
     EXPECT_TRUE(log.contains("no tree node of this kind")) << log.text();
+}
+
+TEST(MediaDamage, SeekingInAnOpenFileOfImpossibleSizeEnds)
+{
+    TestDevice device(kTestBlocks);
+    FakeMm mm(device);
+    FakeFs fs(device);
+    auto file = fs.create(mm, "file");
+    ASSERT_EQ(file->write(0, "something"), 9);
+    auto& record = *reinterpret_cast<tarnfs_inode*>(
+        device.bytes() + InodeObject::of(file->inode()).inode.record.value);
+    record.size = ~u64{0};
+    EXPECT_EQ(file->seek(kBlockSize, TARN_SEEK_DATA), -ENXIO);
+    EXPECT_EQ(file->seek(0, TARN_SEEK_HOLE), 4096);
 }
 
 // The last extent is found, but from the first block on none: freeing must not wait for it to go.
