@@ -6,6 +6,7 @@
 #include <linux/module.h>
 #include <linux/printk.h>
 #include <linux/random.h>
+#include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/smp.h>
 #include <linux/stdarg.h>
@@ -13,12 +14,17 @@
 
 #include "cxxrt/runtime.h"
 
+/* What is damaged may be met again and again. */
+static DEFINE_RATELIMIT_STATE(tarn_log_rate, 5 * HZ, 100);
+
 /* "tarnfs: text", or "tarnfs (pmem0): text". */
 static void log_line(enum tarn_log_level level, const char *name, struct va_format *text)
 {
 	const char *open = *name ? " (" : "";
 	const char *close = *name ? ")" : "";
 
+	if (level != TARN_LOG_INFO && !__ratelimit(&tarn_log_rate))
+		return;
 	if (level == TARN_LOG_ERROR)
 		pr_err("%s%s%s%s: %pV\n", THIS_MODULE->name, open, name, close, text);
 	else if (level == TARN_LOG_WARNING)
