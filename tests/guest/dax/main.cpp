@@ -141,6 +141,6 @@ int main(int argc, char** argv)
         fflush(stdout);
     }
     if (!any)
-        fprintf(stderr, "%s: no such case\n", argv[0]);
+        printf("not ok - there is a case %s%s%s\n", argv[1], argc > 2 ? ": " : "", argc > 2 ? argv[2] : "");
     return good && any ? 0 : 1;
 }
