@@ -27,6 +27,19 @@ std::string refusal(TestDevice& device)
     return log.text();
 }
 
+// Makes a file and cuts the power: the record of that, which the next mount replays.
+tarnfs_record& record_to_replay(TestFileSystem& fs)
+{
+    const DeviceBlock ring = fs.fs().volume().layout().journal(0) + 1;
+    host::pretend_cpu(0);
+    fs.file(kRoot, "file");
+    host::pretend_cpu(-1);
+    fs.cut_power();
+    auto& record = fs.device().at<tarnfs_record>(ring.value);
+    EXPECT_EQ(record.magic, u32{TARNFS_RECORD_MAGIC});
+    return record;
+}
+
 // Makes the block bitmap call a block free, counter and all.
 void call_free(TestDevice& device, const Layout& layout, u64 block)
 {
@@ -57,12 +70,7 @@ TEST(MediaDamage, AnImpossibleRecordIsReportedWithItsBlock)
 {
     TestFileSystem fs;
     const DeviceBlock ring = fs.fs().volume().layout().journal(0) + 1;
-    host::pretend_cpu(0);
-    fs.file(kRoot, "file");
-    host::pretend_cpu(-1);
-    fs.cut_power();
-    auto& record = fs.device().at<tarnfs_record>(ring.value);
-    ASSERT_EQ(record.magic, u32{TARNFS_RECORD_MAGIC});
+    tarnfs_record& record = record_to_replay(fs);
     *reinterpret_cast<u64*>(&record + 1) = 0;  // no kind of operation
     record.crc = structure_crc(&record, record.bytes, offsetof(tarnfs_record, crc));
     const std::string wanted = "block " + std::to_string(ring.value) + ": journal 0: record";
@@ -85,13 +93,7 @@ TEST(MediaDamage, ASlotWithAnImpossibleFloorIsReported)
 TEST(MediaDamage, ARecordWithAnImpossibleNumberIsNone)
 {
     TestFileSystem fs;
-    const DeviceBlock ring = fs.fs().volume().layout().journal(0) + 1;
-    host::pretend_cpu(0);
-    fs.file(kRoot, "file");
-    host::pretend_cpu(-1);
-    fs.cut_power();
-    auto& record = fs.device().at<tarnfs_record>(ring.value);
-    ASSERT_EQ(record.magic, u32{TARNFS_RECORD_MAGIC});
+    tarnfs_record& record = record_to_replay(fs);
     record.sequence = ~u64{0};
     record.crc = structure_crc(&record, record.bytes, offsetof(tarnfs_record, crc));
     fs.mount();
@@ -133,11 +135,15 @@ TEST(MediaDamage, MetadataThatIsCalledFreeIsReportedAndStays)
         fs.unmount();
         const u64 block = replica ? layout.replica().value : layout.journal(0).value + 1;
         call_free(fs.device(), layout, block);
+        const char* const bytes = reinterpret_cast<const char*>(fs.device().block(block));
+        const std::string before(bytes, kBlockSize);
         fs.mount();
         LogCapture log;
         EXPECT_THROW(fs.fill(file, 0, layout.blocks), std::runtime_error);
         const std::string words = "calls block " + std::to_string(block) + " free";
-        EXPECT_TRUE(log.contains(words.c_str())) << log.text();
+        EXPECT_TRUE(log.contains(words)) << log.text();
+        // A mount writes to its journals.
+        EXPECT_TRUE(!replica || std::string(bytes, kBlockSize) == before);
     }
 }
 
