@@ -46,6 +46,26 @@ struct tarn_fault_request {
 /* Serves a fault, and neighbours of its block that need no waiting. invalidate_lock held (shared will do); for a write
  * also freeze protection. -ENXIO: beyond the end of the file. -ENOSPC, -EROFS ... */
 int tarn_file_fault(struct tarn_inode *inode, struct tarn_fault *fault, const struct tarn_fault_request *request);
+/* The same for the 512 blocks from `block` on, a multiple of 512, by one PMD, which the mapping covers and the fault allows;
+ * the rest of the request means nothing. 1: not possible, 4 KiB at a time will do; it has been counted why. */
+int tarn_file_fault_huge(struct tarn_inode *inode, struct tarn_fault *fault, const struct tarn_fault_request *request);
+
+/* Why faults of 2 MiB were not served as such. */
+enum tarn_huge_fallback {
+	TARN_HUGE_SERVED = 0,
+	TARN_HUGE_UNALIGNED = 1, /* the mapping, or where it lies in the file */
+	TARN_HUGE_END = 2,	 /* the file ends before */
+	TARN_HUGE_ENTRIES = 3,	 /* some of the blocks are tracked one by one already */
+	TARN_HUGE_SCATTERED = 4, /* not one aligned run of one kind */
+	TARN_HUGE_NO_SPACE = 5,	 /* no aligned run is free */
+	TARN_HUGE_NO_MEMORY = 6,
+	TARN_HUGE_OUTCOMES = 7
+};
+/* Counts one that the caller did not even try. */
+void tarn_file_count_huge(struct tarn_inode *inode, enum tarn_huge_fallback why);
+/* How often each outcome has come about on this mount. */
+void tarn_fs_huge_faults(struct tarn_fs *fs, unsigned long long counts[TARN_HUGE_OUTCOMES]);
+
 /* Stores through shared mappings and write-backs need no more than a fence: MAP_SYNC may be granted. */
 int tarn_file_supports_map_sync(struct tarn_inode *inode);
 

@@ -5,6 +5,7 @@
 // Read-only for three reasons, which remount tells apart: asked for; damage found (the volume became
 // read-only by itself); shut down. Only the first can be undone without a new mount.
 #pragma once
+#include "cxxrt/atomic.hpp"
 #include "fs/inode/table.hpp"
 #include "fs/txn/volume.hpp"
 
@@ -27,6 +28,9 @@ class FileSystem {
     const Volume& volume() const { return volume_; }
     Media& media() { return volume_.media(); }
     InodeTable& inodes() { return inodes_; }
+    // What became of faults of 2 MiB, by HugeFault (fs/file).
+    static constexpr unsigned kHugeOutcomes = 7;
+    Atomic<u64>& huge_faults(unsigned outcome) { return huge_faults_[outcome]; }
 
     // Remount. Errors: kReadOnly (the device cannot be written, or damage was found since the mount),
     // kShutDown, kUnknownFeature. May sleep.
@@ -46,6 +50,7 @@ class FileSystem {
 
     Volume volume_;
     InodeTable inodes_;
+    Atomic<u64> huge_faults_[kHugeOutcomes] = {};
 };
 
 }  // namespace tarn

@@ -30,17 +30,24 @@ int tarn_mapper_install(struct tarn_fault *fault, unsigned long long block, unsi
 /* The same with the shared zero page, read-only. */
 int tarn_mapper_install_zero(struct tarn_fault *fault, unsigned long long block, unsigned long long count);
 
-/* Removes every PTE, in every process, that maps file blocks [block, block + count), zero pages included; private
- * copies stay. When it returns no CPU can reach the pages through a mapping made before. May sleep. */
+/* Both for a fault that a PMD may serve: its 512 blocks with the pages from `pfn` on, which is a multiple of 512, or with
+ * the shared zero pages. Results as above; -ENOMEM also where no 2 MiB of zeroes could be had. */
+#define TARN_HUGE_BLOCKS 512
+int tarn_mapper_install_huge(struct tarn_fault *fault, unsigned long long pfn, enum tarn_protection protection);
+int tarn_mapper_install_huge_zero(struct tarn_fault *fault);
+
+/* Removes every PTE, in every process, that maps file blocks [block, block + count), zero pages included, and every PMD
+ * that maps one of them; private copies stay. When it returns no CPU can reach the pages through a mapping made before. May sleep. */
 void tarn_mapper_zap(struct tarn_inode *inode, unsigned long long block, unsigned long long count);
 
-/* Non-zero if somebody besides us holds a reference to the page: DMA or the kernel may read or write it without a PTE.
- * After a zap the answer "no" is final until the page is mapped again. */
-int tarn_mapper_is_pinned(unsigned long long pfn);
+/* Non-zero if somebody besides us holds a reference to one of `count` pages: DMA or the kernel may read or write it without
+ * a PTE. After a zap the answer "no" is final until the page is mapped again. */
+int tarn_mapper_is_pinned(unsigned long long pfn, unsigned long long count);
 
-/* The page now backs / no longer backs this block of this file (for futexes in shared mappings). */
-void tarn_mapper_attach(struct tarn_inode *inode, unsigned long long block, unsigned long long pfn);
-void tarn_mapper_detach(struct tarn_inode *inode, unsigned long long pfn);
+/* `count` pages now back / no longer back this block of this file and those behind it (for futexes in shared mappings). */
+void tarn_mapper_attach(struct tarn_inode *inode, unsigned long long block, unsigned long long pfn,
+			unsigned long long count);
+void tarn_mapper_detach(struct tarn_inode *inode, unsigned long long pfn, unsigned long long count);
 
 /* The first entry became dirty / the last one clean: whether write-back has to visit this file. Called under the
  * tracker's spin lock. */

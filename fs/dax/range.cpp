@@ -15,25 +15,53 @@
 
 namespace tarn {
 
+using Tag = DirtyTracker::Tag;
+
 LockedRange::~LockedRange()
 {
     if (tracker_)
-        tracker_->unlock(first_.value, count_);
+        tracker_->unlock(size_, first_.value, count_);
+}
+
+// Calls visit(tree, place, entry) for each entry, under the tracker's lock.
+template <class Visit>
+void LockedRange::each_entry(Visit visit)
+{
+    SpinGuard guard(tracker_->lock_);
+    RadixTree& tree = tracker_->tree(size_);
+    for (u64 i = first_.value >> shift_of(size_); i < end().value >> shift_of(size_); i++)
+        visit(tree, DirtyTracker::Place{size_, i}, TrackedBlock(tree.get(i)));
 }
 
 std::optional<Pfn> LockedRange::pfn(FileBlock at) const
 {
     SpinGuard guard(tracker_->lock_);
-    TrackedBlock entry(tracker_->tree_.get(at.value));
-    return entry.has_page() ? std::optional<Pfn>(entry.pfn()) : std::nullopt;
+    TrackedBlock entry(tracker_->tree(size_).get(at.value >> shift_of(size_)));
+    return entry.has_page() ? std::optional(entry.pfn() + at.value % blocks_of(size_)) : std::nullopt;
+}
+
+// Somebody may use a page of the entry without a PTE.
+bool DirtyTracker::is_pinned(Place place) const
+{
+    TrackedBlock entry(tree(place.size).get(place.index));
+    return entry.has_page() && tarn_mapper_is_pinned(entry.pfn().value, blocks_of(place.size));
+}
+
+// The entry, if it has a page, has none any more, and goes with its lock.
+void DirtyTracker::let_go(Place place)
+{
+    TrackedBlock entry(tree(place.size).get(place.index));
+    if (entry.has_page())
+        tarn_mapper_detach(owner_, entry.pfn().value, blocks_of(place.size));
+    tree(place.size).replace(place.index, entry.without_page().word());
 }
 
 void LockedRange::zap()
 {
     tarn_mapper_zap(tracker_->owner_, first_.value, count_);
-    SpinGuard guard(tracker_->lock_);
-    for (u64 i = first_.value; i < end().value; i++)
-        tracker_->tree_.replace(i, TrackedBlock(tracker_->tree_.get(i)).unmapped().word());
+    each_entry([](RadixTree& tree, auto place, TrackedBlock entry) {
+        tree.replace(place.index, entry.unmapped().word());
+    });
 }
 
 void LockedRange::zap_zero_pages()
@@ -44,103 +72,153 @@ void LockedRange::zap_zero_pages()
 
 void LockedRange::begin_write_back()
 {
-    using Tag = DirtyTracker::Tag;
-    SpinGuard guard(tracker_->lock_);
-    RadixTree& tree = tracker_->tree_;
-    for (u64 i = first_.value; i < end().value; i++) {
-        TrackedBlock entry(tree.get(i));
-        tree.clear_tag(i, Tag::kToWrite);
-        if (entry.has_page() && !entry.is_mapped() && !tarn_mapper_is_pinned(entry.pfn().value))
-            tree.set_tag(i, Tag::kWriteBack);
-    }
+    each_entry([this](RadixTree& tree, auto place, TrackedBlock entry) TARN_NO_ANALYSIS {
+        tree.clear_tag(place.index, Tag::kToWrite);
+        if (entry.has_page() && !entry.is_mapped() && !tracker_->is_pinned(place))
+            tree.set_tag(place.index, Tag::kWriteBack);
+    });
 }
 
 void LockedRange::finish_write_back()
 {
-    using Tag = DirtyTracker::Tag;
-    SpinGuard guard(tracker_->lock_);
-    RadixTree& tree = tracker_->tree_;
-    for (u64 i = first_.value; i < end().value; i++) {
-        if (!tree.has_tag(i, Tag::kWriteBack))
-            continue;
-        tree.clear_tag(i, Tag::kWriteBack);
-        tracker_->clear_dirty(i);
-        TrackedBlock entry(tree.get(i));
-        if (entry.is_mapped() || tarn_mapper_is_pinned(entry.pfn().value))
-            continue;
-        tarn_mapper_detach(tracker_->owner_, entry.pfn().value);
-        tree.replace(i, entry.without_page().word());
-    }
+    each_entry([this](RadixTree& tree, auto place, TrackedBlock entry) TARN_NO_ANALYSIS {
+        if (!tree.has_tag(place.index, Tag::kWriteBack))
+            return;
+        tree.clear_tag(place.index, Tag::kWriteBack);
+        tracker_->clear_dirty(place);
+        if (!entry.is_mapped() && !tracker_->is_pinned(place))
+            tracker_->let_go(place);
+    });
 }
 
 void LockedRange::cancel_write_back()
 {
-    SpinGuard guard(tracker_->lock_);
-    for (u64 i = first_.value; i < end().value; i++)
-        tracker_->tree_.clear_tag(i, DirtyTracker::Tag::kWriteBack);
+    each_entry(
+        [](RadixTree& tree, auto place, TrackedBlock) { tree.clear_tag(place.index, Tag::kWriteBack); });
 }
 
 bool LockedRange::trim()
 {
     bool dirty = false;
-    SpinGuard guard(tracker_->lock_);
-    for (u64 i = first_.value; i < end().value; i++) {
-        TrackedBlock entry(tracker_->tree_.get(i));
+    each_entry([&](RadixTree& tree, auto place, TrackedBlock entry) TARN_NO_ANALYSIS {
         if (!entry.has_page())
-            continue;
-        if (tarn_mapper_is_pinned(entry.pfn().value))
-            tracker_->set_dirty(i);
-        if (tracker_->tree_.has_tag(i, DirtyTracker::Tag::kDirty)) {
+            return;
+        if (tracker_->is_pinned(place))
+            tracker_->set_dirty(place);
+        if (tree.has_tag(place.index, Tag::kDirty))
             dirty = true;
-            continue;
-        }
-        tarn_mapper_detach(tracker_->owner_, entry.pfn().value);
-        tracker_->tree_.replace(i, entry.without_page().word());
-    }
+        else
+            tracker_->let_go(place);
+    });
     return dirty;
 }
 
 void LockedRange::drop()
 {
-    using Tag = DirtyTracker::Tag;
-    SpinGuard guard(tracker_->lock_);
-    RadixTree& tree = tracker_->tree_;
-    for (u64 i = first_.value; i < end().value; i++) {
-        TrackedBlock entry(tree.get(i));
-        if (entry.has_page())
-            tarn_mapper_detach(tracker_->owner_, entry.pfn().value);
-        tracker_->clear_dirty(i);
-        tree.clear_tag(i, Tag::kToWrite);
-        tree.clear_tag(i, Tag::kWriteBack);
-        tree.replace(i, entry.without_page().word());
+    each_entry([this](RadixTree& tree, auto place, TrackedBlock) TARN_NO_ANALYSIS {
+        tracker_->clear_dirty(place);
+        tree.clear_tag(place.index, Tag::kToWrite);
+        tree.clear_tag(place.index, Tag::kWriteBack);
+        tracker_->let_go(place);
+    });
+}
+
+// ---- from 2 MiB to 4 KiB ----------------------------------------------------------------------------------
+
+// The small entries are made first, locked, under the lock of the large one: until it goes, in one step with
+// the tagging of the others, whoever wants a block of it waits for that lock.
+Status LockedRange::split()
+{
+    TARN_BUG_ON(!is_huge());
+    const std::optional<Pfn> page = pfn(first_);
+    if (!page)
+        return Ok{};
+    LockedRange parts(*tracker_, EntrySize::kBlock, first_, 0);
+    RadixTree::Spare spare;
+    while (parts.count_ < count_) {
+        bool needs_node = false;
+        {
+            SpinGuard guard(tracker_->lock_);
+            RadixTree& tree = tracker_->tree(EntrySize::kBlock);
+            while (parts.count_ < count_ && !needs_node) {
+                const u64 index = parts.end().value;
+                needs_node = !tree.set(index, TrackedBlock().locked().word(), spare);
+                if (!needs_node) {
+                    tracker_->entries_++;
+                    parts.count_++;
+                }
+            }
+        }
+        if (!needs_node)
+            break;
+        if (Status filled = spare.fill(); !filled) {
+            SpinGuard guard(tracker_->lock_);
+            tracker_->tree(EntrySize::kBlock).abandon(parts.end().value);
+            return filled;  // `parts` goes with its lock: it has no pages yet
+        }
     }
+    hand_over(*page);
+    std::swap(size_, parts.size_);  // what is left to `parts` is the large entry, without a page
+    return Ok{};
+}
+
+// Gives pages, and tags, to the parts.
+void LockedRange::hand_over(Pfn page)
+{
+    SpinGuard guard(tracker_->lock_);
+    RadixTree& huge = tracker_->tree(EntrySize::kHuge);
+    RadixTree& tree = tracker_->tree(EntrySize::kBlock);
+    const DirtyTracker::Place whole{EntrySize::kHuge, first_.value >> kHugeShift};
+    const bool is_dirty = huge.has_tag(whole.index, Tag::kDirty),
+               to_write = huge.has_tag(whole.index, Tag::kToWrite);
+    for (u64 i = 0; i < kHugeEntry; i++) {
+        const DirtyTracker::Place part{EntrySize::kBlock, first_.value + i};
+        const Pfn pfn = page + i;
+        if (!is_dirty && !tarn_mapper_is_pinned(pfn.value, 1)) {
+            tarn_mapper_detach(tracker_->owner_, pfn.value, 1);
+            continue;
+        }
+        tree.replace(part.index, TrackedBlock(tree.get(part.index)).with_page(pfn).word());
+        if (is_dirty)
+            tracker_->set_dirty(part);
+        if (to_write)
+            tree.set_tag(part.index, Tag::kToWrite);
+    }
+    tracker_->clear_dirty(whole);
+    huge.replace(whole.index, TrackedBlock(huge.get(whole.index)).without_page().word());
 }
 
 // ---- the three ways to a PTE ------------------------------------------------------------------------------
 
 void LockedEntry::widen(FileBlock first, FileBlock end)
 {
+    if (is_huge())
+        return;
     first = FileBlock(max(first.value, round_down(first_.value, RadixTree::kFan)));
     end = FileBlock(min(end.value, round_down(first_.value, RadixTree::kFan) + RadixTree::kFan));
+    RadixTree::Spare none;  // the entries lie in one node
     SpinGuard guard(tracker_->lock_);
-    for (; first_ > first && tracker_->try_lock(first_.value - 1); first_ = first_ - 1)
+    auto try_lock = [&](u64 index) TARN_NO_ANALYSIS {
+        return tracker_->try_lock({EntrySize::kBlock, index}, none) == DirtyTracker::Attempt::kLocked;
+    };
+    for (; first_ > first && try_lock(first_.value - 1); first_ = first_ - 1)
         count_++;
-    while (this->end() < end && tracker_->try_lock(this->end().value))
+    while (this->end() < end && try_lock(this->end().value))
         count_++;
 }
 
 // Notes that the pages may be mapped from now on. Errors: kBadEntry when an entry already has another one.
-Status DirtyTracker::adopt(const PageRun& run)
+Status DirtyTracker::adopt(EntrySize size, const PageRun& run)
 {
-    for (u64 i = 0; i < run.count; i++) {
-        const u64 index = run.first.value + i;
-        const Pfn pfn = run.pfn + i;
-        TrackedBlock entry(tree_.get(index));
-        if (entry.is_huge() || (entry.has_page() && entry.pfn() != pfn))
+    const u64 blocks = blocks_of(size);
+    for (u64 at = round_down(run.first.value, blocks); at < run.end().value; at += blocks) {
+        const Pfn pfn(run.pfn.value + at - run.first.value);
+        TrackedBlock entry(tree(size).get(at / blocks));
+        if (entry.has_page() && entry.pfn() != pfn)
             return Error::kBadEntry;
         if (!entry.has_page())
-            tarn_mapper_attach(owner_, index, pfn.value);
-        tree_.replace(index, entry.with_page(pfn).mapped().word());
+            tarn_mapper_attach(owner_, at, pfn.value, blocks);
+        tree(size).replace(at / blocks, entry.with_page(pfn).mapped().word());
     }
     mapped_.store_release(1);
     return Ok{};
@@ -151,13 +229,14 @@ Status LockedEntry::install_writable(tarn_fault* fault, const PageRun& run)
     TARN_BUG_ON(run.first < first_ || run.end() > end());
     {
         SpinGuard guard(tracker_->lock_);
-        TRY(tracker_->adopt(run));
-        for (u64 i = run.first.value; i < run.end().value; i++) {
-            tracker_->set_dirty(i);
-            tracker_->tree_.clear_tag(i, DirtyTracker::Tag::kWriteBack);
+        TRY(tracker_->adopt(size_, run));
+        const u64 last = (run.end().value - 1) >> shift_of(size_);
+        for (u64 i = run.first.value >> shift_of(size_); i <= last; i++) {
+            tracker_->set_dirty({size_, i});
+            tracker_->tree(size_).clear_tag(i, Tag::kWriteBack);
         }
     }
-    return from_mapper(tarn_mapper_install(fault, run.first.value, run.count, run.pfn.value, TARN_MAP_WRITE));
+    return install(fault, run, TARN_MAP_WRITE);
 }
 
 Status LockedEntry::install_readable(tarn_fault* fault, const PageRun& run)
@@ -165,9 +244,9 @@ Status LockedEntry::install_readable(tarn_fault* fault, const PageRun& run)
     TARN_BUG_ON(run.first < first_ || run.end() > end());
     {
         SpinGuard guard(tracker_->lock_);
-        TRY(tracker_->adopt(run));
+        TRY(tracker_->adopt(size_, run));
     }
-    return from_mapper(tarn_mapper_install(fault, run.first.value, run.count, run.pfn.value, TARN_MAP_READ));
+    return install(fault, run, TARN_MAP_READ);
 }
 
 Status LockedEntry::install_zero(tarn_fault* fault, FileBlock first, u64 count)
@@ -175,12 +254,20 @@ Status LockedEntry::install_zero(tarn_fault* fault, FileBlock first, u64 count)
     TARN_BUG_ON(first < first_ || first + count > end());
     {
         SpinGuard guard(tracker_->lock_);
-        for (u64 i = first.value; i < first.value + count; i++)
-            if (TrackedBlock(tracker_->tree_.get(i)).has_page())
+        for (u64 at = first.value; at < (first + count).value; at += blocks_of(size_))
+            if (TrackedBlock(tracker_->tree(size_).get(at >> shift_of(size_))).has_page())
                 return Error::kBadEntry;
     }
     tracker_->zero_pages_.store_release(1);
-    return from_mapper(tarn_mapper_install_zero(fault, first.value, count));
+    return from_mapper(count == kHugeEntry ? tarn_mapper_install_huge_zero(fault)
+                                           : tarn_mapper_install_zero(fault, first.value, count));
+}
+
+Status LockedEntry::install(tarn_fault* fault, const PageRun& run, tarn_protection protection)
+{
+    return from_mapper(run.count == kHugeEntry ? tarn_mapper_install_huge(fault, run.pfn.value, protection)
+                                               : tarn_mapper_install(fault, run.first.value, run.count,
+                                                                     run.pfn.value, protection));
 }
 
 Status LockedEntry::from_mapper(int result)

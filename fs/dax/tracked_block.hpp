@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-// TrackedBlock: what the tracker's radix tree holds for one block, packed into an odd 64-bit word.
+// TrackedBlock: what the tracker's radix trees hold for one block, or for 512, packed into an odd 64-bit
+// word.
 //
 //   bit 0      set (an absent word is zero)
 //   bit 1      LOCKED
 //   bit 2      MAPPED   a PTE may exist: installed and not zapped since
 //   bit 3      PAGE     bits 8.. are a page frame number
-//   bit 4      HUGE     one entry for 512 blocks; no such entry is made yet, and one that is found is an error
-//   bits 8-63  page frame number
+//   bits 8-63  page frame number, of the first block
 #pragma once
 #include "cxxrt/types.hpp"
 
@@ -22,7 +22,6 @@ class TrackedBlock {
     constexpr bool is_locked() const { return word_ & kLocked; }
     constexpr bool is_mapped() const { return word_ & kMapped; }
     constexpr bool has_page() const { return word_ & kPage; }
-    constexpr bool is_huge() const { return word_ & kHuge; }
     constexpr Pfn pfn() const { return Pfn(word_ >> kPfnShift); }
 
     constexpr TrackedBlock locked() const { return TrackedBlock(word_ | kPresent | kLocked); }
@@ -40,7 +39,6 @@ class TrackedBlock {
     static constexpr u64 kLocked = 2;
     static constexpr u64 kMapped = 4;
     static constexpr u64 kPage = 8;
-    static constexpr u64 kHuge = 16;
     static constexpr u64 kFlags = 0xff;
     static constexpr unsigned kPfnShift = 8;
 

@@ -11,156 +11,218 @@ DirtyTracker::DirtyTracker(tarn_inode* owner)
 {
 }
 
-DirtyTracker::~DirtyTracker() { TARN_BUG_ON(!tree_.empty()); }
+DirtyTracker::~DirtyTracker() { TARN_BUG_ON(!trees_[0].empty() || !trees_[1].empty()); }
 
 // ---- locking an entry: a bit, and a place to wait ----------------------------------------------------------
 
 struct DirtyTracker::Waiter {
     DirtyTracker& tracker;
-    u64 index;
+    Place place;
 };
 
-// Where those wait who want `index`: an address inside this object, so that other files wake nobody here for nothing.
-const void* DirtyTracker::wait_address(u64 index) const
+// Where those wait who want an entry: an address inside this object, so that other files wake nobody here for
+// nothing.
+const void* DirtyTracker::wait_address(Place place) const
 {
-    return reinterpret_cast<const unsigned char*>(this) + index % sizeof(*this);
+    return reinterpret_cast<const unsigned char*>(this) + place.block() % sizeof(*this);
 }
 
 int DirtyTracker::is_unlocked(void* argument)
 {
     auto* waiter = static_cast<Waiter*>(argument);
     SpinGuard guard(waiter->tracker.lock_);
-    return !TrackedBlock(waiter->tracker.tree_.get(waiter->index)).is_locked();
+    return !TrackedBlock(waiter->tracker.tree(waiter->place.size).get(waiter->place.index)).is_locked();
 }
 
-// Returns when the entry has been seen unlocked; it may be locked again by then.
-void DirtyTracker::wait_unlocked(u64 index)
+// Returns when the entry has been seen unlocked; it may be locked again by then, or gone.
+void DirtyTracker::wait_unlocked(Place place)
 {
-    Waiter waiter{*this, index};
+    Waiter waiter{*this, place};
     {
         SpinGuard guard(lock_);
         waiters_++;
     }
-    tarn_wait_on(wait_address(index), is_unlocked, &waiter);
+    tarn_wait_on(wait_address(place), is_unlocked, &waiter);
     SpinGuard guard(lock_);
     waiters_--;
 }
 
-Status DirtyTracker::lock_one(u64 index)
+// The entry that a block belongs to: of 2 MiB if there is one, else its own, which may not exist.
+DirtyTracker::Place DirtyTracker::place_of(u64 block) const
+{
+    const u64 huge = block >> kHugeShift;
+    return tree(EntrySize::kHuge).get(huge) ? Place{EntrySize::kHuge, huge} : Place{EntrySize::kBlock, block};
+}
+
+// Makes the entry if need be; there is none of the other size.
+DirtyTracker::Attempt DirtyTracker::try_lock(Place place, RadixTree::Spare& spare)
+{
+    TrackedBlock entry(tree(place.size).get(place.index));
+    if (entry.is_locked())
+        return Attempt::kBusy;
+    if (!tree(place.size).set(place.index, entry.locked().word(), spare))
+        return Attempt::kNoNode;
+    entries_ += entry.exists() ? 0u : 1u;
+    return Attempt::kLocked;
+}
+
+// Locks the entry that choose() names, waiting for it; asks again after each wait. lock_ is held when it is
+// called. When it changes its mind, or memory fails, nodes made for the entry it named before go again.
+template <class Choose>
+Result<std::optional<DirtyTracker::Place>> DirtyTracker::lock_chosen(Choose choose)
 {
     RadixTree::Spare spare;
+    std::optional<Place> unfinished;
     for (;;) {
-        bool is_busy = false;
+        Attempt attempt = Attempt::kBusy;
+        std::optional<Place> place;
         {
             SpinGuard guard(lock_);
-            TrackedBlock entry(tree_.get(index));
-            is_busy = entry.is_locked();
-            if (!is_busy && tree_.set(index, entry.locked().word(), spare)) {
-                entries_ += entry.exists() ? 0u : 1u;
-                return Ok{};
-            }
+            place = choose();
+            if (unfinished && unfinished != place)
+                tree(unfinished->size).abandon(unfinished->index);
+            if (!place)
+                return place;
+            attempt = try_lock(*place, spare);
         }
-        if (is_busy) {
-            wait_unlocked(index);
-        } else if (Status filled = spare.fill(); !filled) {
+        if (attempt == Attempt::kLocked)
+            return place;
+        if (attempt == Attempt::kBusy) {
+            wait_unlocked(*place);
+            continue;
+        }
+        unfinished = place;
+        if (Status filled = spare.fill(); !filled) {
             SpinGuard guard(lock_);
-            tree_.abandon(index);
-            return filled;
+            tree(place->size).abandon(place->index);
+            return filled.error();
         }
     }
 }
 
-// Not if somebody else has it locked, nor if a node is missing: those of one fault lie in one node.
-bool DirtyTracker::try_lock(u64 index)
+// The size of the entry that is now locked.
+Result<EntrySize> DirtyTracker::lock_block(u64 block)
 {
-    RadixTree::Spare none;
-    TrackedBlock entry(tree_.get(index));
-    if (entry.is_locked() || !tree_.set(index, entry.locked().word(), none))
-        return false;
-    entries_ += entry.exists() ? 0u : 1u;
-    return true;
+    auto choose = [&]() TARN_NO_ANALYSIS { return std::optional(place_of(block)); };
+    const std::optional<Place> place = TRY(lock_chosen(choose));
+    return place->size;
 }
 
-void DirtyTracker::unlock(u64 index, u64 count)
+void DirtyTracker::unlock(EntrySize size, u64 block, u64 count)
 {
     bool wake = false;
+    const u64 first = block >> shift_of(size), end = (block + count) >> shift_of(size);
     {
         SpinGuard guard(lock_);
         wake = waiters_ != 0;
-        for (u64 i = index; i < index + count; i++) {
-            TrackedBlock entry(tree_.get(i));
+        for (u64 i = first; i < end; i++) {
+            TrackedBlock entry(tree(size).get(i));
             TARN_BUG_ON(!entry.is_locked());
             if (entry.has_page())
-                tree_.replace(i, entry.unlocked().word());
+                tree(size).replace(i, entry.unlocked().word());
             else
-                forget(i);
+                forget({size, i});
         }
     }
-    for (u64 i = index; wake && i < index + count; i++)
-        tarn_wait_wake(wait_address(i));
+    for (u64 i = first; wake && i < end; i++)
+        tarn_wait_wake(wait_address({size, i}));
 }
 
 // Removes an entry with its tags.
-void DirtyTracker::forget(u64 index)
+void DirtyTracker::forget(Place place)
 {
-    clear_dirty(index);
-    tree_.erase(index);
+    clear_dirty(place);
+    tree(place.size).erase(place.index);
     entries_--;
 }
 
 Result<LockedEntry> DirtyTracker::lock(FileBlock at, const InvalidateHeld&)
 {
-    TRY(lock_one(at.value));
-    return LockedEntry(*this, at);
+    return LockedEntry(*this, TRY(lock_block(at.value)), at);
+}
+
+Result<std::optional<LockedEntry>> DirtyTracker::lock_huge(FileBlock first, const InvalidateHeld&)
+{
+    const Place huge{EntrySize::kHuge, first.value >> kHugeShift};
+    TARN_BUG_ON(huge.block() != first.value);
+    auto choose = [&]() TARN_NO_ANALYSIS {
+        const bool taken =
+            tree(EntrySize::kBlock).next(first.value, first.value + kHugeEntry - 1).has_value();
+        return taken ? std::nullopt : std::optional(huge);
+    };
+    if (!TRY(lock_chosen(choose)))
+        return std::optional<LockedEntry>();
+    return std::optional(LockedEntry(*this, EntrySize::kHuge, first));
 }
 
 Result<LockedRange> DirtyTracker::lock_range(FileBlock first, u64 count)
 {
     TARN_BUG_ON(count == 0 || count > kMaxRange);
-    TRY(lock_one(first.value));
-    LockedRange range(*this, first, 1);
+    if (TRY(lock_block(first.value)) == EntrySize::kHuge)
+        return LockedRange(LockedEntry(*this, EntrySize::kHuge, first));
+    LockedRange range(*this, EntrySize::kBlock, first, 1);
     for (; range.count_ < count; range.count_++)
-        TRY(lock_one((first + range.count_).value));
+        if (TRY(lock_block(range.end().value)) == EntrySize::kHuge) {
+            unlock(EntrySize::kHuge, range.end().value, kHugeEntry);
+            break;
+        }
     return range;
 }
 
-// `find(from, last)` names the next index wanted; lock_ is held when it is called. Placeholders are never wanted: they
-// are locked, and gone or filled when their lock is.
+// The entry with the lowest block at or behind `from`, or around it, that find(tree, first, last) names in a
+// tree.
+template <class Find>
+std::optional<DirtyTracker::Place> DirtyTracker::nearest(Find find, u64 from, u64 last) const
+{
+    const std::optional<u64> block = find(tree(EntrySize::kBlock), from, last);
+    const std::optional<u64> huge = find(tree(EntrySize::kHuge), from >> kHugeShift, last >> kHugeShift);
+    if (huge && (!block || *huge << kHugeShift <= *block))
+        return Place{EntrySize::kHuge, *huge};
+    return block ? std::optional(Place{EntrySize::kBlock, *block}) : std::nullopt;
+}
+
+// lock_ is held when find is called. Placeholders are never wanted: they are locked, and gone or filled when
+// their lock is.
 template <class Find>
 std::optional<LockedRange> DirtyTracker::lock_found(Find find, FileBlock from, FileBlock last)
 {
-    for (u64 at = from.value;;) {
+    for (;;) {
         tarn_task_yield();
-        std::optional<u64> found;
+        std::optional<Place> found;
         {
             SpinGuard guard(lock_);
-            found = find(at, last.value);
+            found = nearest(find, from.value, last.value);
+            if (!found)
+                return std::nullopt;
+            RadixTree& tree = this->tree(found->size);
+            const u64 most = found->size == EntrySize::kHuge ? 1 : kMaxRange;
             u64 count = 0;
-            while (found && count < kMaxRange && find(*found + count, last.value) == *found + count) {
-                TrackedBlock entry(tree_.get(*found + count));
-                if (entry.is_locked())
+            while (count < most) {
+                const u64 next = found->index + count;
+                TrackedBlock entry(tree.get(next));
+                if (entry.is_locked() || (count && find(tree, next, last.value) != next))
                     break;
-                tree_.replace(*found + count++, entry.locked().word());
+                tree.replace(next, entry.locked().word());
+                count++;
             }
             if (count)
-                return LockedRange(*this, FileBlock(*found), count);
+                return LockedRange(*this, found->size, FileBlock(found->block()),
+                                   count << shift_of(found->size));
         }
-        if (!found)
-            return std::nullopt;
         wait_unlocked(*found);
-        at = *found;
+        from = max(from, FileBlock(found->block()));
     }
 }
 
 std::optional<LockedRange> DirtyTracker::lock_next(FileBlock from, FileBlock last)
 {
-    auto find = [this](u64 at, u64 to) TARN_NO_ANALYSIS { return tree_.next(at, to); };
+    auto find = [](const RadixTree& tree, u64 at, u64 to) { return tree.next(at, to); };
     return lock_found(find, from, last);
 }
 
 std::optional<LockedRange> DirtyTracker::lock_next_tagged(Tag tag, FileBlock from, FileBlock last)
 {
-    auto find = [this, tag](u64 at, u64 to) TARN_NO_ANALYSIS { return tree_.next_tagged(tag, at, to); };
+    auto find = [tag](const RadixTree& tree, u64 at, u64 to) { return tree.next_tagged(tag, at, to); };
     return lock_found(find, from, last);
 }
 
@@ -169,28 +231,32 @@ std::optional<LockedRange> DirtyTracker::lock_next_tagged(Tag tag, FileBlock fro
 void DirtyTracker::tag_for_write_back(FileBlock from, FileBlock last)
 {
     constexpr unsigned kLeavesAtOnce = 64;
-    std::optional<u64> at = from.value;
-    while (at) {
-        tarn_task_yield();
-        SpinGuard guard(lock_);
-        at = tree_.copy_tag(Tag::kDirty, Tag::kToWrite, *at, last.value, kLeavesAtOnce);
+    // The large ones first: one that is split meanwhile hands its tags down.
+    for (EntrySize size : {EntrySize::kHuge, EntrySize::kBlock}) {
+        std::optional<u64> at = from.value >> shift_of(size);
+        while (at) {
+            tarn_task_yield();
+            SpinGuard guard(lock_);
+            at = tree(size).copy_tag(Tag::kDirty, Tag::kToWrite, *at, last.value >> shift_of(size),
+                                     kLeavesAtOnce);
+        }
     }
 }
 
 std::optional<Pfn> DirtyTracker::find_pinned(FileBlock from, FileBlock last)
 {
-    std::optional<u64> at = from.value;
-    while (at) {
+    auto any = [](const RadixTree& tree, u64 at, u64 to) { return tree.next(at, to); };
+    for (u64 at = from.value; at <= last.value;) {
         tarn_task_yield();
         SpinGuard guard(lock_);
-        for (u64 looked = 0; looked < kMaxRange && at; looked++) {
-            at = tree_.next(*at, last.value);
-            if (!at)
-                break;
-            TrackedBlock entry(tree_.get(*at));
-            if (entry.has_page() && tarn_mapper_is_pinned(entry.pfn().value))
-                return entry.pfn();
-            ++*at;
+        for (u64 looked = 0; looked < kMaxRange && at <= last.value;) {
+            const std::optional<Place> place = nearest(any, at, last.value);
+            if (!place)
+                return std::nullopt;
+            if (is_pinned(*place))
+                return TrackedBlock(tree(place->size).get(place->index)).pfn();
+            at = place->block() + blocks_of(place->size);
+            looked += blocks_of(place->size);
         }
     }
     return std::nullopt;
@@ -199,44 +265,46 @@ std::optional<Pfn> DirtyTracker::find_pinned(FileBlock from, FileBlock last)
 u64 DirtyTracker::dirty_before(FileBlock at, u64 most) const
 {
     SpinGuard guard(lock_);
-    return tree_.tagged_before(Tag::kDirty, at.value, most);
+    return tree(EntrySize::kBlock).tagged_before(Tag::kDirty, at.value, most);
 }
 
 bool DirtyTracker::empty() const
 {
     SpinGuard guard(lock_);
-    return tree_.empty();
+    return tree(EntrySize::kBlock).empty() && tree(EntrySize::kHuge).empty();
 }
 
 bool DirtyTracker::has_tag(FileBlock at, Tag tag) const
 {
     SpinGuard guard(lock_);
-    return tree_.has_tag(at.value, tag);
+    const Place place = place_of(at.value);
+    return tree(place.size).has_tag(place.index, tag);
 }
 
 DirtyTracker::Numbers DirtyTracker::numbers() const
 {
     SpinGuard guard(lock_);
-    return {entries_, dirty_.load_relaxed(), tree_.node_count()};
+    return {entries_, dirty_.load_relaxed(),
+            tree(EntrySize::kBlock).node_count() + tree(EntrySize::kHuge).node_count()};
 }
 
 // ---- the DIRTY tag, and with it whether write-back visits the file ------------------------------------------
 
 // A file is marked for write-back exactly while an entry is DIRTY: mark and count change together, under lock_.
-void DirtyTracker::set_dirty(u64 index)
+void DirtyTracker::set_dirty(Place place)
 {
-    if (tree_.has_tag(index, Tag::kDirty))
+    if (tree(place.size).has_tag(place.index, Tag::kDirty))
         return;
-    tree_.set_tag(index, Tag::kDirty);
+    tree(place.size).set_tag(place.index, Tag::kDirty);
     if (dirty_.fetch_add(1) == 0)
         tarn_mapper_mark_dirty(owner_);
 }
 
-void DirtyTracker::clear_dirty(u64 index)
+void DirtyTracker::clear_dirty(Place place)
 {
-    if (!tree_.has_tag(index, Tag::kDirty))
+    if (!tree(place.size).has_tag(place.index, Tag::kDirty))
         return;
-    tree_.clear_tag(index, Tag::kDirty);
+    tree(place.size).clear_tag(place.index, Tag::kDirty);
     if (dirty_.fetch_sub(1) == 1)
         tarn_mapper_mark_clean(owner_);
 }

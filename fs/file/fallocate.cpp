@@ -12,8 +12,9 @@
 // last: no fault can map a block of the range again once it is un-mapped, and no pin can begin. Allocating
 // takes no block away from anybody: faults go on, and look again at what they took for a hole.
 //
-// Pins are looked for before anything changes. Then what is dirty is made durable, and only then do the
-// entries of whole blocks go, as in truncate.cpp: a chain that ends early loses nothing of what it left.
+// 2 MiB entries around the ends of the range are split, and pins looked for, before anything changes. Then
+// what is dirty is made durable, and only then do the entries of whole blocks go, as in truncate.cpp: a chain
+// that ends early loses nothing of what it left.
 //
 // Crash argument: a step is one transaction, and each leaves a file that reads as before it, or as zeroes in
 // more of the range. The zeroes in parts of blocks, and behind an old end that moves, are fenced before the
@@ -73,6 +74,8 @@ Result<bool> File::begin_clearing(tarn_fallocate& request, u64 size)
     const FileBlock first = file_block_up(request.offset);
     const FileBlock behind = max(first, file_block(end));
     if (first < behind) {
+        TRY(split_at(first));
+        TRY(split_at(behind));
         tracker_.each(first, behind - 1, [](LockedRange& range) { range.zap(); });
         if (tracker_.find_pinned(first, behind - 1))
             return Error::kBusy;

@@ -41,16 +41,16 @@ Status File::fault(tarn_fault* fault, const FaultWindow& window, FaultKind kind,
     if (window.at >= end)
         return Error::kBeyondEnd;
     if (kind == FaultKind::kWrite)
-        return map_writable(entry, fault, end);
+        return map_writable(entry, fault, window.at, end);
     entry.widen(window.first, end);
-    return map_readable(entry, fault);
+    return map_readable(entry, fault, max(entry.first(), window.first), min(entry.end(), end));
 }
 
-// Maps what is locked: written blocks with their pages, what is between with the zero page.
-Status File::map_readable(LockedEntry& entry, tarn_fault* fault)
+// Maps [from, end), which is locked: written blocks with their pages, what is between with the zero page.
+Status File::map_readable(LockedEntry& entry, tarn_fault* fault, FileBlock from, FileBlock end)
 {
-    for (FileBlock at = entry.first(); at < entry.end();) {
-        const Mapping mapping = TRY(look_up(at, entry.end() - at));
+    for (FileBlock at = from; at < end;) {
+        const Mapping mapping = TRY(look_up(at, end - at));
         TRY(mapping.is_written() ? entry.install_readable(fault, pages_of(mapping))
                                  : entry.install_zero(fault, at, mapping.count));
         at = mapping.end();
@@ -58,15 +58,15 @@ Status File::map_readable(LockedEntry& entry, tarn_fault* fault)
     return Ok{};
 }
 
-// Maps the block, and those behind it, below `end`, that a run of stores will come to next; makes them
-// written.
-Status File::map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock end)
+// Maps the block, and those behind it, below `end`, that a run of stores will come to next, or that will be
+// written back with it anyway; makes them written.
+Status File::map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock at, FileBlock end)
 {
-    const FileBlock at = entry.first();
-    const u64 dirty = tracker_.dirty_before(at, kDirtyForEach * (end - at));
-    Mapping mapping = TRY(look_up(at, max<u64>(dirty / kDirtyForEach, 1)));
+    const u64 earned =
+        entry.is_huge() ? end - at : tracker_.dirty_before(at, kDirtyForEach * (end - at)) / kDirtyForEach;
+    Mapping mapping = TRY(look_up(at, max<u64>(earned, 1)));
     entry.widen(at, mapping.end());
-    mapping.count = min(mapping.count, entry.count());
+    mapping.count = min(mapping.count, entry.end() - at);
     if (!mapping.is_written()) {
         mapping = TRY(make_written(entry));
         entry.zap_zero_pages();
@@ -106,6 +106,9 @@ Result<Mapping> File::publish_zeroed(FileBlock at, Token&& zeroed)
     TRY(txn.commit());
     return written;
 }
+
+template Result<Mapping> File::publish_zeroed(FileBlock, Initialised<InFlight>&&);
+template Result<Mapping> File::publish_zeroed(FileBlock, Converted<InFlight>&&);
 
 Result<Mapping> File::look_up(FileBlock at, u64 max)
 {

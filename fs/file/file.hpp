@@ -39,6 +39,8 @@ enum class FaultKind : u8 { kRead, kWrite };
 struct FaultWindow {
     FileBlock at, first, end;
 };
+// What became of a fault of 2 MiB: as enum tarn_huge_fallback.
+enum class HugeFault : u8 { kServed, kUnaligned, kEnd, kEntries, kScattered, kNoSpace, kNoMemory };
 enum class Seek : u8 { kData, kHole };
 enum class Evict : u8 { kKeep, kDiscard };
 
@@ -52,6 +54,9 @@ class File {
 
     // fault.cpp. Errors: kBeyondEnd, kNoSpace, kNoMemory, kReadOnly, kShutDown, damage.
     Status fault(tarn_fault* fault, const FaultWindow& window, FaultKind kind, const InvalidateHeld& held);
+    // fault_huge.cpp. Anything but kServed: served by nobody yet. Errors: the same.
+    Result<HugeFault> fault_huge(tarn_fault* fault, FileBlock first, FaultKind kind,
+                                 const InvalidateHeld& held);
 
     // read.cpp. Errors: kFault (not a byte delivered), kBeyondEnd (seek), damage.
     Result<u64> read(u64 offset, u64 length, tarn_user* to);
@@ -85,12 +90,17 @@ class File {
     Result<Initialised<Durable>> fence(Initialised<InFlight>&& token);
     Result<Converted<Durable>> fence(Converted<InFlight>&& token);
 
-    Status map_readable(LockedEntry& entry, tarn_fault* fault);
-    Status map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock end);
+    Status map_readable(LockedEntry& entry, tarn_fault* fault, FileBlock from, FileBlock end);
+    Status map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock at, FileBlock end);
+    Result<HugeFault> map_huge(LockedEntry& entry, tarn_fault* fault, FaultKind kind);
+    Result<bool> is_empty(FileBlock first, FileBlock end);
+    bool fits_huge(const Mapping& mapping) const;
+    bool is_huge_aligned(DeviceBlock block) const;
+    Result<std::optional<Mapping>> make_written_huge(const LockedEntry& entry);
     PageRun pages_of(const Mapping& mapping) const;
     Result<Mapping> make_written(const LockedEntry& entry);
     template <class Token>
-    Result<Mapping> publish_zeroed(FileBlock at, Token&& zeroed);
+    Result<Mapping> publish_zeroed(FileBlock at, Token&& zeroed);  // fault.cpp, for both kinds of token
 
     struct Piece;
     Result<Piece> piece_at(u64 offset, u64 length);
@@ -119,6 +129,7 @@ class File {
     Result<bool> allocate_step(tarn_fallocate& request);
 
     void forget(FileBlock from, FileBlock last);
+    Status split_at(FileBlock at);
     void write_back(const LockedRange& range, FileBlock at);
 
     InodeObject& object_;

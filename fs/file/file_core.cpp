@@ -13,6 +13,9 @@ struct FileEntryPoints {
 
 namespace {
 
+static_assert(FileSystem::kHugeOutcomes == TARN_HUGE_OUTCOMES);
+static_assert(static_cast<unsigned>(HugeFault::kNoMemory) == TARN_HUGE_NO_MEMORY);
+
 File file(tarn_inode* inode) { return File(InodeObject::of(inode)); }
 
 int result_of(const Status& status) { return status ? 0 : to_errno(status.error()); }
@@ -35,6 +38,28 @@ int tarn_file_fault(tarn_inode* inode, tarn_fault* fault, const tarn_fault_reque
     const FaultWindow window{FileBlock(request->block), FileBlock(request->first), FileBlock(request->end)};
     const FaultKind kind = request->kind == TARN_FAULT_WRITE ? FaultKind::kWrite : FaultKind::kRead;
     return result_of(file(inode).fault(fault, window, kind, FileEntryPoints::invalidate_lock_held()));
+}
+
+int tarn_file_fault_huge(tarn_inode* inode, tarn_fault* fault, const tarn_fault_request* request)
+{
+    const FaultKind kind = request->kind == TARN_FAULT_WRITE ? FaultKind::kWrite : FaultKind::kRead;
+    Result<HugeFault> outcome = file(inode).fault_huge(fault, FileBlock(request->block), kind,
+                                                       FileEntryPoints::invalidate_lock_held());
+    if (!outcome)
+        return to_errno(outcome.error());
+    tarn_file_count_huge(inode, static_cast<tarn_huge_fallback>(outcome.value()));
+    return outcome.value() != HugeFault::kServed;
+}
+
+void tarn_file_count_huge(tarn_inode* inode, tarn_huge_fallback why)
+{
+    InodeObject::of(inode).inode.fs.huge_faults(why).fetch_add(1);
+}
+
+void tarn_fs_huge_faults(tarn_fs* fs, unsigned long long counts[TARN_HUGE_OUTCOMES])
+{
+    for (unsigned i = 0; i < TARN_HUGE_OUTCOMES; i++)
+        counts[i] = reinterpret_cast<FileSystem*>(fs)->huge_faults(i).load_relaxed();
 }
 
 int tarn_file_supports_map_sync(tarn_inode* inode)

@@ -4,8 +4,8 @@
 // A write-back of one file at a time (write_back_lock). It marks what is dirty when it begins, so it ends
 // even while others keep dirtying; visits each marked run once: un-map, WRITEBACK, write the lines back,
 // unlock; one fence; then clears DIRTY wherever WRITEBACK is still set, that is, where nobody has been given
-// a writable PTE in between. Its cost is that of the dirty pages in the range. Why nothing is lost:
-// fs/dax/range.cpp.
+// a writable PTE in between. Its cost is that of the dirty entries in the range; one of 2 MiB is written
+// whole. Why nothing is lost: fs/dax/range.cpp.
 //
 // A second caller that finds nothing dirty may return at once: DIRTY goes only behind the fence. So nothing
 // forgets a dirty entry of a block that the file keeps if the power goes now: truncation writes back first.
@@ -72,6 +72,22 @@ Status File::evict(Evict how)
         synced = sync(FileBlock(0), kLastFileBlock);
     forget(FileBlock(0), kLastFileBlock);
     return synced;
+}
+
+// After which no entry reaches over the boundary in front of `at`: blocks on one side of it are about to
+// leave the file.
+Status File::split_at(FileBlock at)
+{
+    Status split = Ok{};
+    if (at.value % kHugeEntry == 0 || at > kLastFileBlock)
+        return split;
+    tracker_.each(at, at, [&](LockedRange& range) {
+        if (!range.is_huge())
+            return;
+        range.zap();
+        split = range.split();
+    });
+    return split;
 }
 
 // Removes every entry of [from, last], dirty or not.

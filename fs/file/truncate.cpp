@@ -5,12 +5,13 @@
 // everything behind the new size is un-mapped, no new pin there. Write-back may still run; it holds entry
 // locks, which are waited for.
 //
-// Shrinking: pins are looked for first, so that kBusy changes nothing. Then what is dirty is made durable,
-// and only then do the entries go: until the size is committed the file still has these bytes, and an fsync
-// that finds nothing dirty promises them. One transaction sets the size and frees what fits; if that is not
-// all it also makes the inode an orphan, further transactions free the rest, and the last one takes the mark
-// away. The rest of the last block is zeroed only after the size is committed: before, a crash would show
-// zeroes in a file of the old size.
+// Shrinking: a 2 MiB entry around the new end is split, so that what stays keeps its tags and pins. Pins in
+// what goes are looked for first, so that kBusy changes nothing. Then what is dirty is made durable, and only
+// then do the entries go: until the size is committed the file still has these bytes, and an fsync that finds
+// nothing dirty promises them. One transaction sets the size and frees what fits; if that is not all it also
+// makes the inode an orphan, further transactions free the rest, and the last one takes the mark away. The
+// rest of the last block is zeroed only after the size is committed: before, a crash would show zeroes in a
+// file of the old size.
 //
 // Growing (also in write.cpp and fallocate.cpp): bytes behind the old end, in its block, may be anything that
 // was stored through a mapping, and blocks behind it may be left from a truncation that failed; then the inode
@@ -95,6 +96,7 @@ Result<bool> File::zero_part(u64 from, u64 to)
 Status File::shrink(u64 to, const tarn_times& times)
 {
     const FileBlock first = file_block_up(to);
+    TRY(split_at(first));
     if (tracker_.find_pinned(first, kLastFileBlock))
         return Error::kBusy;
     if (!mutant(Mutant::kShrinkForgetsDirty))

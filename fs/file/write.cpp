@@ -81,7 +81,7 @@ Result<std::optional<u64>> File::fill(tarn_write& write, FileBlock first, u64 co
     u64 copied = 0;
     {
         ExclusiveGuard guard(inode_.lock);
-        const Mapping empty = TRY(map().lookup(nullptr, first, count));
+        const Mapping empty = TRY(map().lookup(nullptr, first, min(count, range.end() - first)));
         if (empty.is_written())
             return std::optional<u64>();
         copied = TRY(fill_locked(write, range, empty));

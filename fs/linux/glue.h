@@ -147,5 +147,7 @@ extern const struct address_space_operations tarn_file_aops;
  * pages, under each file's invalidate_lock, so that faults that came before are over and later ones meet
  * tarn_enter. May sleep. */
 void tarn_file_unmap_all(struct super_block *sb);
+/* mmap.c: the module goes. */
+void tarn_huge_zero_destroy(void);
 
 #endif

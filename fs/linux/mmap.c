@@ -13,6 +13,7 @@
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/pagemap.h>
+#include <linux/pfn_t.h>
 
 #include "cxxrt/linux/page.h"
 #include "fs/file_core.h"
@@ -119,32 +120,94 @@ int tarn_mapper_install_zero(struct tarn_fault *fault, unsigned long long block,
 	return tarn_install(vmf, &wanted, tarn_install_zero_pte);
 }
 
+/* 2 MiB of zeroes for all holes; made when first wanted, and kept. The kernel's own is not exported. */
+static struct page *tarn_huge_zero;
+
+static struct page *tarn_get_huge_zero(void)
+{
+	struct page *page = READ_ONCE(tarn_huge_zero), *theirs;
+
+	if (page)
+		return page;
+	page = alloc_pages(GFP_KERNEL | __GFP_ZERO | __GFP_COMP | __GFP_NOWARN | __GFP_NORETRY, HPAGE_PMD_ORDER);
+	if (!page)
+		return NULL;
+	theirs = cmpxchg(&tarn_huge_zero, NULL, page);
+	if (!theirs)
+		return page;
+	__free_pages(page, HPAGE_PMD_ORDER);
+	return theirs;
+}
+
+void tarn_huge_zero_destroy(void)
+{
+	if (tarn_huge_zero)
+		__free_pages(tarn_huge_zero, HPAGE_PMD_ORDER);
+}
+
+/* Where page tables hang already PTEs are what the kernel deals with. */
+static int tarn_install_pmd(struct vm_fault *vmf, pfn_t pfn, bool write)
+{
+	vm_fault_t result;
+
+	if (!pmd_none(*vmf->pmd) && !pmd_trans_huge(*vmf->pmd) && !pmd_devmap(*vmf->pmd))
+		return 0;
+	result = vmf_insert_pfn_pmd(vmf, pfn, write);
+	if (result & VM_FAULT_OOM)
+		return -ENOMEM;
+	return result & VM_FAULT_ERROR ? -EUCLEAN : 0;
+}
+
+int tarn_mapper_install_huge(struct tarn_fault *fault, unsigned long long pfn, enum tarn_protection protection)
+{
+	struct vm_fault *vmf = tarn_vmf(fault);
+
+	if (protection == TARN_MAP_WRITE)
+		__mark_inode_dirty(file_inode(vmf->vma->vm_file), I_DIRTY_PAGES);
+	return tarn_install_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV | PFN_MAP), protection == TARN_MAP_WRITE);
+}
+
+int tarn_mapper_install_huge_zero(struct tarn_fault *fault)
+{
+	struct page *zeroes = tarn_get_huge_zero();
+
+	return zeroes ? tarn_install_pmd(tarn_vmf(fault), page_to_pfn_t(zeroes), false) : -ENOMEM;
+}
+
 void tarn_mapper_zap(struct tarn_inode *inode, unsigned long long block, unsigned long long count)
 {
 	unmap_mapping_pages(tarn_vfs_of(inode)->i_mapping, block, count, false);
 }
 
-int tarn_mapper_is_pinned(unsigned long long pfn)
+int tarn_mapper_is_pinned(unsigned long long pfn, unsigned long long count)
 {
-	return tarn_pfn_is_pinned(pfn);
+	for (; count; count--, pfn++)
+		if (tarn_pfn_is_pinned(pfn))
+			return 1;
+	return 0;
 }
 
-void tarn_mapper_attach(struct tarn_inode *inode, unsigned long long block, unsigned long long pfn)
+void tarn_mapper_attach(struct tarn_inode *inode, unsigned long long block, unsigned long long pfn,
+			unsigned long long count)
 {
-	struct page *page = pfn_to_page(pfn);
+	for (; count; count--, pfn++, block++) {
+		struct page *page = pfn_to_page(pfn);
 
-	page->index = block;
-	WRITE_ONCE(page->mapping, tarn_vfs_of(inode)->i_mapping);
+		page->index = block;
+		WRITE_ONCE(page->mapping, tarn_vfs_of(inode)->i_mapping);
+	}
 }
 
-void tarn_mapper_detach(struct tarn_inode *inode, unsigned long long pfn)
+void tarn_mapper_detach(struct tarn_inode *inode, unsigned long long pfn, unsigned long long count)
 {
-	struct page *page = pfn_to_page(pfn);
-
 	if (unlikely(tarn_vfs(tarn_vfs_of(inode))->pages_gone))
 		return;
-	WRITE_ONCE(page->mapping, NULL);
-	page->index = 0;
+	for (; count; count--, pfn++) {
+		struct page *page = pfn_to_page(pfn);
+
+		WRITE_ONCE(page->mapping, NULL);
+		page->index = 0;
+	}
 }
 
 /*
@@ -219,25 +282,28 @@ static struct tarn_fault_request tarn_fault_request(const struct vm_fault *vmf, 
 	};
 }
 
-static int tarn_serve_fault(struct vm_fault *vmf, struct inode *inode, enum tarn_fault_kind kind)
+typedef int (*tarn_fault_function)(struct tarn_inode *inode, struct tarn_fault *fault,
+				   const struct tarn_fault_request *request);
+
+static int tarn_serve_fault(struct vm_fault *vmf, tarn_fault_function serve, const struct tarn_fault_request *request)
 {
-	struct tarn_fault_request request = tarn_fault_request(vmf, kind);
+	struct inode *inode = file_inode(vmf->vma->vm_file);
 	int error, entered;
 
 	filemap_invalidate_lock_shared(inode->i_mapping);
 	entered = tarn_enter(inode->i_sb);
 	error = entered;
 	if (entered >= 0) {
-		error = tarn_file_fault(tarn_core(inode), (struct tarn_fault *)vmf, &request);
-		tarn_check(inode->i_sb, error);
+		error = serve(tarn_core(inode), (struct tarn_fault *)vmf, request);
+		if (error < 0)
+			tarn_check(inode->i_sb, error);
 		tarn_leave(entered);
 	}
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 	return error;
 }
 
-/* A store to a shared mapping: also of pfn_mkwrite, where a read-only PTE is there already. */
-static vm_fault_t tarn_write_fault(struct vm_fault *vmf)
+static int tarn_serve_store(struct vm_fault *vmf, tarn_fault_function serve, const struct tarn_fault_request *request)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	int error;
@@ -245,17 +311,69 @@ static vm_fault_t tarn_write_fault(struct vm_fault *vmf)
 	sb_start_pagefault(inode->i_sb);
 	error = file_update_time(vmf->vma->vm_file);
 	if (!error)
-		error = tarn_serve_fault(vmf, inode, TARN_FAULT_WRITE);
+		error = tarn_serve_fault(vmf, serve, request);
 	sb_end_pagefault(inode->i_sb);
-	return tarn_fault_result(error);
+	return error;
+}
+
+/* A store to a shared mapping: also of pfn_mkwrite, where a read-only PTE is there already. */
+static vm_fault_t tarn_write_fault(struct vm_fault *vmf)
+{
+	struct tarn_fault_request request = tarn_fault_request(vmf, TARN_FAULT_WRITE);
+
+	return tarn_fault_result(tarn_serve_store(vmf, tarn_file_fault, &request));
 }
 
 static vm_fault_t tarn_fault(struct vm_fault *vmf)
 {
+	struct tarn_fault_request request = tarn_fault_request(vmf, TARN_FAULT_READ);
+
 	if ((vmf->flags & FAULT_FLAG_WRITE) && (vmf->vma->vm_flags & VM_SHARED))
 		return tarn_write_fault(vmf);
-	return tarn_fault_result(tarn_serve_fault(vmf, file_inode(vmf->vma->vm_file), TARN_FAULT_READ));
+	return tarn_fault_result(tarn_serve_fault(vmf, tarn_file_fault, &request));
 }
+
+/* The 2 MiB around the address are in the mapping, and lie in the file as they do in memory. */
+static bool tarn_covers_huge(const struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long start = vmf->address & PMD_MASK;
+
+	return start >= vma->vm_start && vma->vm_end - start >= PMD_SIZE &&
+	       IS_ALIGNED(linear_page_index(vma, start), TARN_HUGE_BLOCKS);
+}
+
+/* A store to a private mapping needs a page of its own; so does who pins one of its pages for long. */
+static vm_fault_t tarn_pmd_fault(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	bool is_store = vmf->flags & FAULT_FLAG_WRITE;
+	struct tarn_fault_request request = { .kind = is_store ? TARN_FAULT_WRITE : TARN_FAULT_READ };
+	int result;
+
+	if ((vmf->flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) && !(vmf->vma->vm_flags & VM_SHARED))
+		return VM_FAULT_FALLBACK;
+	if (!tarn_covers_huge(vmf)) {
+		tarn_file_count_huge(tarn_core(inode), TARN_HUGE_UNALIGNED);
+		return VM_FAULT_FALLBACK;
+	}
+	request.block = linear_page_index(vmf->vma, vmf->address & PMD_MASK);
+	result = is_store ? tarn_serve_store(vmf, tarn_file_fault_huge, &request) :
+			    tarn_serve_fault(vmf, tarn_file_fault_huge, &request);
+	return result > 0 ? VM_FAULT_FALLBACK : tarn_fault_result(result);
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+static vm_fault_t tarn_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	return order == PMD_ORDER ? tarn_pmd_fault(vmf) : VM_FAULT_FALLBACK;
+}
+#else
+static vm_fault_t tarn_huge_fault(struct vm_fault *vmf, enum page_entry_size size)
+{
+	return size == PE_SIZE_PMD ? tarn_pmd_fault(vmf) : VM_FAULT_FALLBACK;
+}
+#endif
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
 /* Maps nothing, but that it is there lets the kernel call the others under the VMA's lock alone. */
@@ -268,6 +386,7 @@ static vm_fault_t tarn_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t la
 /* That there is a page_mkwrite or pfn_mkwrite is also what makes the kernel map read-only first. */
 static const struct vm_operations_struct tarn_vm_operations = {
 	.fault = tarn_fault,
+	.huge_fault = tarn_huge_fault,
 	.page_mkwrite = tarn_write_fault,
 	.pfn_mkwrite = tarn_write_fault,
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)

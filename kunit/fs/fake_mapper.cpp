@@ -36,9 +36,16 @@ void tarn_mapper_zap(tarn_inode*, unsigned long long block, unsigned long long c
         FakeMapper::current->pte(block + i) = {};
 }
 
-int tarn_mapper_is_pinned(unsigned long long pfn) { return FakeMapper::current->pinned == pfn; }
-void tarn_mapper_attach(tarn_inode*, unsigned long long, unsigned long long) {}
-void tarn_mapper_detach(tarn_inode*, unsigned long long) {}
+// No case has faults of 2 MiB.
+int tarn_mapper_install_huge(tarn_fault*, unsigned long long, tarn_protection) { return -117; }
+int tarn_mapper_install_huge_zero(tarn_fault*) { return -117; }
+
+int tarn_mapper_is_pinned(unsigned long long pfn, unsigned long long count)
+{
+    return FakeMapper::current->pinned - pfn < count;
+}
+void tarn_mapper_attach(tarn_inode*, unsigned long long, unsigned long long, unsigned long long) {}
+void tarn_mapper_detach(tarn_inode*, unsigned long long, unsigned long long) {}
 void tarn_mapper_mark_dirty(tarn_inode*) { FakeMapper::current->marked_dirty = true; }
 void tarn_mapper_mark_clean(tarn_inode*) { FakeMapper::current->marked_dirty = false; }
 

@@ -12,7 +12,7 @@ void test(DirtyTracker& tracker, LockedEntry& locked)
     LockedEntry& entry = locked;
 #else
     static_cast<void>(locked);
-    LockedEntry entry(tracker, FileBlock(0));
+    LockedEntry entry(tracker, EntrySize::kBlock, FileBlock(0));
 #endif
     static_cast<void>(entry);
 }

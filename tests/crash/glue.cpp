@@ -2,6 +2,7 @@
 #include "tests/crash/glue.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "fs/file_core.h"
@@ -22,9 +23,12 @@ int tarn_mapper_install(tarn_fault* fault, unsigned long long block, unsigned lo
 }
 int tarn_mapper_install_zero(tarn_fault*, unsigned long long, unsigned long long) { return 0; }
 void tarn_mapper_zap(tarn_inode*, unsigned long long, unsigned long long) {}
-int tarn_mapper_is_pinned(unsigned long long) { return 0; }
-void tarn_mapper_attach(tarn_inode*, unsigned long long, unsigned long long) {}
-void tarn_mapper_detach(tarn_inode*, unsigned long long) {}
+// No workload has faults of 2 MiB.
+int tarn_mapper_install_huge(tarn_fault*, unsigned long long, tarn_protection) { return -EUCLEAN; }
+int tarn_mapper_install_huge_zero(tarn_fault*) { return -EUCLEAN; }
+int tarn_mapper_is_pinned(unsigned long long, unsigned long long) { return 0; }
+void tarn_mapper_attach(tarn_inode*, unsigned long long, unsigned long long, unsigned long long) {}
+void tarn_mapper_detach(tarn_inode*, unsigned long long, unsigned long long) {}
 void tarn_mapper_mark_dirty(tarn_inode*) {}
 void tarn_mapper_mark_clean(tarn_inode*) {}
 

@@ -65,6 +65,27 @@ void expect_stamps(File& file)
     }
 }
 
+constexpr long kHuge = 512 * kPage;
+
+// A mapping that no PMD serves.
+struct SmallMapping : Mapping {
+    SmallMapping(int fd, long bytes) : Mapping(fd, bytes) { must(madvise(data, length, MADV_NOHUGEPAGE)); }
+};
+
+// How many faults of 2 MiB have been served as such, on all mounts.
+long served()
+{
+    FILE* stats = fopen("/proc/self/mountstats", "r");
+    expect(stats);
+    long total = 0;
+    char line[512];
+    while (fgets(line, sizeof line, stats))
+        if (const char* found = strstr(line, "huge-faults: served="))
+            total += atol(found + strlen("huge-faults: served="));
+    fclose(stats);
+    return total;
+}
+
 void tune(const std::string& pages)
 {
     shell("echo " + pages + " > /sys/module/tarnfs/parameters/fault_around");
@@ -76,7 +97,7 @@ CASE("faults", "loads of written pages: one fault for 16")
 {
     File file("f");
     write_stamps(file);
-    Mapping mapping(file.fd, kPages * kPage);
+    SmallMapping mapping(file.fd, kPages * kPage);
     expect(load_stamps(mapping) <= kPages / kAround);
 }
 
@@ -84,7 +105,7 @@ CASE("faults", "loads of a hole: one fault for 16, and nothing allocated")
 {
     File file("f");
     file.size(kPages * kPage);
-    Mapping mapping(file.fd, kPages * kPage);
+    SmallMapping mapping(file.fd, kPages * kPage);
     expect(load_stamps(mapping, true) <= kPages / kAround);
     expect(file.status().st_blocks == 0);
 }
@@ -99,7 +120,7 @@ CASE("faults", "stores from front to back: one fault for 16, on a hole, on alloc
         if (kind == 2)
             file.write(0, repeated(kPages * kPage, '\0'));
         {
-            Mapping mapping(file.fd, kPages * kPage);
+            SmallMapping mapping(file.fd, kPages * kPage);
             expect(store_stamps(mapping) <= 64 + kPages / kAround);
             must(fsync(file.fd));
             expect(faults_of([&] { *reinterpret_cast<volatile uint64_t*>(&mapping[0]) = stamp(0); }) == 1);
@@ -171,7 +192,7 @@ CASE("faults", "fault_around says how many; it takes 1 to 64")
     write_stamps(file);
     for (long around : {1L, 3L, 64L}) {
         tune(std::to_string(around));
-        Mapping mapping(file.fd, kPages * kPage);
+        SmallMapping mapping(file.fd, kPages * kPage);
         const long each = around == 3 ? 2 : around;  // rounded down to a power of two
         const long count = load_stamps(mapping);
         tune("16");
@@ -180,4 +201,204 @@ CASE("faults", "fault_around says how many; it takes 1 to 64")
     for (const char* bad : {"0", "65", "-1", "x"})
         expect(system(("echo " + std::string(bad) + " 2>&- > /sys/module/tarnfs/parameters/fault_around")
                           .c_str()) != 0);
+}
+
+// ---- 2 MiB
+// -------------------------------------------------------------------------------------------------
+
+CASE("faults", "2 MiB at a time: stores into holes and allocated space; loads of a hole allocate nothing")
+{
+    for (bool allocated : {false, true}) {
+        File file("f");
+        file.size(kPages * kPage);
+        if (allocated)
+            must(posix_fallocate(file.fd, 0, kPages * kPage));
+        {
+            Mapping mapping(file.fd, kPages * kPage);
+            expect(reinterpret_cast<uintptr_t>(mapping.data) % kHuge == 0);
+            const long before = served(), blocks = file.status().st_blocks;
+            expect(load_stamps(mapping, true) == kPages / 512);
+            expect(file.status().st_blocks == blocks);
+            expect(store_stamps(mapping) == kPages / 512);
+            expect(served() - before == 2 * kPages / 512);
+            must(fsync(file.fd));
+            expect(load_stamps(mapping) == kPages / 512);
+            must(madvise(mapping.data, mapping.length, MADV_DONTNEED));
+            expect(store_stamps(mapping) == kPages / 512);
+        }
+        expect_stamps(file);
+        file.shut();
+        remount();
+        file.reopen();
+        expect_stamps(file);
+        Mapping mapping(file.fd, kPages * kPage);
+        expect(store_stamps(mapping) == kPages / 512);
+    }
+}
+
+CASE("faults", "2 MiB at a time: a file that was written, but for its beginning")
+{
+    File file("f");
+    write_stamps(file);
+    Mapping mapping(file.fd, kPages * kPage);
+    expect(load_stamps(mapping) <= kPages / 512 + 512 / kAround);
+    expect(store_stamps(mapping) <= kPages / 512 + 64 + 512 / kAround);
+    must(fsync(file.fd));
+    expect_stamps(file);
+}
+
+CASE("faults", "one store into each 2 MiB, then fsync, is there after a remount")
+{
+    File file("f");
+    file.size(8 * kHuge);
+    {
+        Mapping mapping(file.fd, 8 * kHuge);
+        for (long i = 0; i < 8; i++)
+            mapping.v(i * kHuge + i * 5 * kPage + 3) = static_cast<char>('a' + i);
+        must(fsync(file.fd));
+        for (long i = 0; i < 8; i++)
+            expect(faults_of([&] { mapping.v(i * kHuge) = 'z'; }) == 1);
+    }
+    file.shut();
+    remount();
+    file.reopen();
+    for (long i = 0; i < 8; i++)
+        expect(file.read(i * kHuge + i * 5 * kPage + 3, 2) ==
+               std::string(1, static_cast<char>('a' + i)) + '\0');
+}
+
+CASE("faults", "a mapping or a file that does not reach around 2 MiB gets 4 KiB, and sees the same")
+{
+    File file("f");
+    file.size(2 * kHuge);
+    Mapping whole(file.fd, 2 * kHuge);
+    whole.v(0) = 'w';
+    SmallMapping small(file.fd, 2 * kHuge);
+    Mapping part(file.fd, kHuge - kPage, PROT_READ | PROT_WRITE, MAP_SHARED, kPage);
+    expect(small.v(0) == 'w' && part.v(0) == 0);
+    small.v(kPage) = 's';
+    part.v(kPage) = 'p';
+    expect(whole.v(kPage) == 's' && whole.v(2 * kPage) == 'p' && part.v(0) == 's');
+    must(fsync(file.fd));
+    expect(faults_of([&] { small.v(kPage) = 'S'; }) == 1);
+    expect(faults_of([&] { part.v(kPage) = 'P'; }) == 1);
+    expect(file.read(0, 1) == "w" && file.read(kPage, 1) == "S" && file.read(2 * kPage, 1) == "P");
+    small.v(kHuge) = 's';  // first at 4 KiB, in a hole that the other maps
+    expect(whole.v(kHuge) == 's');
+    whole.v(kHuge + kPage) = 'w';
+    expect(small.v(kHuge + kPage) == 'w');
+    file.size(kHuge + 5 * kPage);
+    expect(gets_signal(SIGBUS, [&] { whole.load(kHuge + 5 * kPage); }));
+    expect(whole.v(kHuge) == 's' && whole.v(0) == 'w');
+}
+
+CASE("faults", "parts of a 2 MiB mapping: munmap, mprotect, mremap, MADV_DONTNEED, fork, private copies")
+{
+    File file("f");
+    file.size(4 * kHuge);
+    auto* data =
+        static_cast<char*>(must(mmap(nullptr, 4 * kHuge, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, 0)));
+    auto at = [&](long offset) -> volatile char& { return data[offset]; };
+    for (long i = 0; i < 4; i++)
+        at(i * kHuge + 7 * kPage) = static_cast<char>('0' + i);
+    must(mprotect(data + 6 * kPage, 3 * kPage, PROT_READ));
+    expect(gets_signal(SIGSEGV, [&] { at(7 * kPage) = 'x'; }));
+    must(mprotect(data + 6 * kPage, 3 * kPage, PROT_READ | PROT_WRITE));
+    at(7 * kPage) = 'm';
+    at(5 * kPage) = 'm';
+    must(madvise(data + kHuge + kPage, 20 * kPage, MADV_DONTNEED));
+    expect(at(kHuge + 7 * kPage) == '1');
+    Child child([&] {
+        expect(at(2 * kHuge + 7 * kPage) == '2' && at(7 * kPage) == 'm');
+        at(2 * kHuge + 8 * kPage) = 'c';
+    });
+    child.wait();
+    expect(at(2 * kHuge + 8 * kPage) == 'c');
+    must(munmap(data + 3 * kHuge + 8 * kPage, 4 * kPage));
+    expect(at(3 * kHuge + 7 * kPage) == '3');
+    expect(gets_signal(SIGSEGV, [&] { at(3 * kHuge + 9 * kPage) = 'x'; }));
+    auto* room =
+        static_cast<char*>(must(mmap(nullptr, 3 * kHuge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)));
+    auto* moved =
+        static_cast<char*>(must(mremap(data + kHuge, static_cast<size_t>(kHuge), static_cast<size_t>(kHuge),
+                                       MREMAP_MAYMOVE | MREMAP_FIXED, room + kPage)));
+    expect(moved[7 * kPage] == '1');
+    moved[8 * kPage] = 'v';
+    {
+        Mapping own(file.fd, 4 * kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+        expect(own.v(7 * kPage) == 'm');
+        own.v(7 * kPage) = 'P';
+        expect(own.v(7 * kPage) == 'P' && own.v(5 * kPage) == 'm' && at(7 * kPage) == 'm');
+    }
+    must(fsync(file.fd));
+    expect(faults_of([&] { moved[8 * kPage] = 'V'; }) >= 1);
+    expect(file.read(7 * kPage, 1) == "m" && file.read(5 * kPage, 1) == "m" &&
+           file.read(kHuge + 8 * kPage, 1) == "V");
+    must(munmap(data, 4 * kHuge));
+    must(munmap(room, 3 * kHuge));
+}
+
+CASE("faults", "holes and cuts in a 2 MiB that is dirty")
+{
+    File file("f");
+    file.size(2 * kHuge);
+    Mapping mapping(file.fd, 2 * kHuge);
+    memset(mapping.data, 'x', 2 * kHuge);
+    must(fallocate(file.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 10 * kPage, 20 * kPage));
+    must(fallocate(file.fd, FALLOC_FL_ZERO_RANGE, 100 * kPage + 5, 20 * kPage));
+    file.size(kHuge + 300 * kPage);
+    std::string expected = repeated(kHuge + 300 * kPage, 'x');
+    expected.replace(10 * kPage, 20 * kPage, repeated(20 * kPage, '\0'));
+    expected.replace(100 * kPage + 5, 20 * kPage, repeated(20 * kPage, '\0'));
+    expect(memcmp(mapping.data, expected.data(), expected.size()) == 0);
+    mapping.v(15 * kPage) = 'n';
+    expected[15 * kPage] = 'n';
+    file.shut();
+    {
+        int fd = must(open(file.path.c_str(), O_RDWR));
+        must(fsync(fd));
+        close(fd);
+    }
+    file.reopen();
+    expect(file.read(0, 2 * kHuge) == expected);
+    expect(gets_signal(SIGBUS, [&] { mapping.load(kHuge + 300 * kPage); }));
+}
+
+CASE("faults", "pages of a 2 MiB mapping, and of a 2 MiB hole, in a pipe")
+{
+    File file("f"), other("g");
+    file.size(2 * kHuge);
+    Mapping mapping(file.fd, 2 * kHuge);
+    mapping.v(5 * kPage) = 'd';
+    expect(mapping.v(kHuge) == 0);  // the zeroes
+    {
+        PinnedByPipe data(&mapping[5 * kPage], kPage), hole(&mapping[kHuge + 9 * kPage], kPage);
+        must(fsync(file.fd));
+        mapping.v(kHuge + 9 * kPage) = 'l';
+        file.size(100 * kPage);  // what is pinned stays in the file
+        char got[kPage];
+        expect(must(read(data.ends[0], got, kPage)) == kPage && got[0] == 'd');
+        expect(must(read(hole.ends[0], got, kPage)) == kPage && got[0] == 0 && got[kPage - 1] == 0);
+    }
+    file.size(2 * kHuge);
+    expect(must(pwrite(other.fd, mapping.data, 2 * kHuge, 0)) == 2 * kHuge);
+    expect(other.read(5 * kPage, 1) == "d" && other.read(kHuge + 9 * kPage, 1) == std::string(1, '\0'));
+    expect(must(pwrite(file.fd, &mapping[5 * kPage], kPage, kHuge + 3 * kPage)) == kPage);
+    expect(mapping.v(kHuge + 3 * kPage) == 'd');
+}
+
+CASE("faults", "MAP_SYNC at 2 MiB")
+{
+    File file("f");
+    file.size(kHuge);
+    void* data = mmap(nullptr, kHuge, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC, file.fd, 0);
+    if (data == MAP_FAILED) {
+        expect(errno == EOPNOTSUPP);
+        return;
+    }
+    const long before = served();
+    static_cast<volatile char*>(data)[kPage] = 's';
+    expect(served() - before == 1);
+    expect(file.status().st_blocks >= 512 * 8);
+    must(munmap(data, kHuge));
 }

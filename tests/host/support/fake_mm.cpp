@@ -82,26 +82,38 @@ FakeMapping::~FakeMapping()
     mm_.mappings_.erase(this);
 }
 
+std::optional<FakeMm::Pte> FakeMapping::find(u64 block) const
+{
+    if (auto pte = ptes_.find(block); pte != ptes_.end())
+        return pte->second;
+    auto pmd = pmds_.find(block / TARN_HUGE_BLOCKS);
+    if (pmd == pmds_.end())
+        return std::nullopt;
+    FakeMm::Pte part = pmd->second;
+    part.pfn += block % TARN_HUGE_BLOCKS;
+    return part;
+}
+
 bool FakeMapping::try_store(u64 offset, const void* data, u64 length)
 {
     std::lock_guard guard(mm_.lock_);
-    auto pte = ptes_.find(offset / kBlockSize);
-    if (pte == ptes_.end() || !pte->second.writable)
+    auto pte = find(offset / kBlockSize);
+    if (!pte || !pte->writable)
         return false;
-    std::memcpy(mm_.page(pte->second.pfn) + offset % kBlockSize, data, length);
+    std::memcpy(mm_.page(pte->pfn) + offset % kBlockSize, data, length);
     return true;
 }
 
 bool FakeMapping::try_load(u64 offset, void* data, u64 length)
 {
     std::lock_guard guard(mm_.lock_);
-    auto pte = ptes_.find(offset / kBlockSize);
-    if (pte == ptes_.end())
+    auto pte = find(offset / kBlockSize);
+    if (!pte)
         return false;
-    if (pte->second.zero)
+    if (pte->zero)
         std::memset(data, 0, length);
     else
-        std::memcpy(data, mm_.page(pte->second.pfn) + offset % kBlockSize, length);
+        std::memcpy(data, mm_.page(pte->pfn) + offset % kBlockSize, length);
     return true;
 }
 
@@ -132,9 +144,32 @@ char FakeMapping::at(u64 offset)
 int FakeMapping::fault(u64 block, tarn_fault_kind kind)
 {
     faults_.fetch_add(1);
+    int error = 0;
+    if (may_be_huge_ && fault_huge(block, kind, &error))
+        return error;
     tarn_fault fault{this};
     const u64 first = round_down(block, around_);
     return file_.fault(fault, {block, first, first + around_, kind});
+}
+
+// As the kernel does: a PMD is tried where no page table is; one that cannot serve goes, and PTEs take its
+// place.
+bool FakeMapping::fault_huge(u64 block, tarn_fault_kind kind, int* error)
+{
+    const u64 first = round_down(block, TARN_HUGE_BLOCKS);
+    {
+        std::lock_guard guard(mm_.lock_);
+        auto pte = ptes_.lower_bound(first);
+        if (pte != ptes_.end() && pte->first < first + TARN_HUGE_BLOCKS)
+            return false;
+    }
+    tarn_fault fault{this, first};
+    *error = file_.fault_huge(fault, {first, 0, 0, kind});
+    if (*error <= 0)
+        return true;
+    std::lock_guard guard(mm_.lock_);
+    pmds_.erase(first / TARN_HUGE_BLOCKS);
+    return false;
 }
 
 int FakeMapping::pin(u64 block, tarn_fault_kind kind, u64* pfn)
@@ -142,9 +177,9 @@ int FakeMapping::pin(u64 block, tarn_fault_kind kind, u64* pfn)
     for (;;) {
         {
             std::lock_guard guard(mm_.lock_);
-            auto pte = ptes_.find(block);
-            if (pte != ptes_.end() && !pte->second.zero && (kind == TARN_FAULT_READ || pte->second.writable)) {
-                *pfn = pte->second.pfn;
+            auto pte = find(block);
+            if (pte && !pte->zero && (kind == TARN_FAULT_READ || pte->writable)) {
+                *pfn = pte->pfn;
                 mm_.pin(*pfn);
                 return 0;
             }
@@ -157,27 +192,34 @@ int FakeMapping::pin(u64 block, tarn_fault_kind kind, u64* pfn)
 bool FakeMapping::is_mapped(u64 block)
 {
     std::lock_guard guard(mm_.lock_);
-    return ptes_.count(block) != 0;
+    return find(block).has_value();
 }
 
 bool FakeMapping::is_writable(u64 block)
 {
     std::lock_guard guard(mm_.lock_);
-    auto pte = ptes_.find(block);
-    return pte != ptes_.end() && pte->second.writable;
+    auto pte = find(block);
+    return pte && pte->writable;
 }
 
 bool FakeMapping::is_zero_page(u64 block)
 {
     std::lock_guard guard(mm_.lock_);
-    auto pte = ptes_.find(block);
-    return pte != ptes_.end() && pte->second.zero;
+    auto pte = find(block);
+    return pte && pte->zero;
+}
+
+bool FakeMapping::is_huge(u64 block)
+{
+    std::lock_guard guard(mm_.lock_);
+    return pmds_.count(block / TARN_HUGE_BLOCKS) != 0;
 }
 
 void FakeMapping::copy_from(FakeMapping& parent)
 {
     std::lock_guard guard(mm_.lock_);
     ptes_ = parent.ptes_;
+    pmds_ = parent.pmds_;
 }
 
 // What the C functions below do, with access to the private parts.
@@ -194,6 +236,8 @@ struct MapperBackend {
         mm().installs_.fetch_add(1);
         if (!fault.mapping)
             return 0;
+        if (fault.mapping->pmds_.count(block / TARN_HUGE_BLOCKS))
+            return 0;  // the next fault sees it
         for (u64 i = 0; i < count; i++, wanted.pfn++) {
             FakeMm::Pte& there = fault.mapping->ptes_.try_emplace(block + i, wanted).first->second;
             if (there.zero != wanted.zero || (!wanted.zero && there.pfn != wanted.pfn)) {
@@ -205,36 +249,80 @@ struct MapperBackend {
         }
         return 0;
     }
+    static int install_huge(tarn_fault& fault, FakeMm::Pte wanted)
+    {
+        if (mm().hook)
+            mm().hook("install");
+        std::lock_guard guard(mm().lock_);
+        if (mm().failing_installs_ > 0) {
+            mm().failing_installs_--;
+            return -ENOMEM;
+        }
+        if (wanted.zero && !mm().has_huge_zero_)
+            return -ENOMEM;
+        if (!wanted.zero && wanted.pfn % TARN_HUGE_BLOCKS)
+            throw std::logic_error("a PMD for pages that are not aligned");
+        mm().installs_.fetch_add(1);
+        if (!fault.mapping)
+            return 0;
+        auto& ptes = fault.mapping->ptes_;
+        if (auto pte = ptes.lower_bound(fault.block);
+            pte != ptes.end() && pte->first < fault.block + TARN_HUGE_BLOCKS)
+            return 0;
+        FakeMm::Pte& there =
+            fault.mapping->pmds_.try_emplace(fault.block / TARN_HUGE_BLOCKS, wanted).first->second;
+        if (there.zero != wanted.zero || there.pfn != wanted.pfn)
+            return wanted.writable ? -EUCLEAN : 0;
+        there.writable |= wanted.writable;
+        return 0;
+    }
     static void zap(tarn_inode* inode, u64 block, u64 count)
     {
         if (mm().hook)
             mm().hook("zap");
         std::lock_guard guard(mm().lock_);
         mm().zaps_.fetch_add(1);
+        const u64 end = block + count < block ? ~0ull : block + count;
         for (FakeMapping* mapping : mm().mappings_)
-            if (mapping->file_.inode() == inode)
-                mapping->ptes_.erase(mapping->ptes_.lower_bound(block),
-                                     mapping->ptes_.lower_bound(block + count < block ? ~0ull : block + count));
+            if (mapping->file_.inode() == inode) {
+                auto& ptes = mapping->ptes_;
+                auto& pmds = mapping->pmds_;
+                ptes.erase(ptes.lower_bound(block), ptes.lower_bound(end));
+                pmds.erase(pmds.lower_bound(block / TARN_HUGE_BLOCKS),
+                           pmds.upper_bound((end - 1) / TARN_HUGE_BLOCKS));
+            }
     }
-    static bool is_pinned(u64 pfn)
+    static bool is_pinned(u64 pfn, u64 count)
     {
-        return mm().device().is_pinned(pfn - mm().device().device().first_pfn);
+        for (; count; count--, pfn++)
+            if (mm().device().is_pinned(pfn - mm().device().device().first_pfn))
+                return true;
+        return false;
     }
-    static void attach(tarn_inode* inode, u64 block, u64 pfn)
+    static void attach(tarn_inode* inode, u64 block, u64 pfn, u64 count)
     {
         std::lock_guard guard(mm().lock_);
-        if (!mm().owners_.emplace(pfn, FakeMm::Owner{inode, block}).second && !mm().shares_pages_)
-            throw std::logic_error("a page backs two blocks");
+        for (; count; count--, block++, pfn++)
+            if (!mm().owners_.emplace(pfn, FakeMm::Owner{inode, block}).second && !mm().shares_pages_)
+                throw std::logic_error("a page backs two blocks");
     }
-    static void detach(u64 pfn)
+    static void detach(u64 pfn, u64 count)
     {
         std::lock_guard guard(mm().lock_);
-        if (!mm().owners_.erase(pfn) && !mm().shares_pages_)
-            throw std::logic_error("a page is let go that was not held");
-        for (FakeMapping* mapping : mm().mappings_)
+        for (u64 i = 0; i < count; i++)
+            if (!mm().owners_.erase(pfn + i) && !mm().shares_pages_)
+                throw std::logic_error("a page is let go that was not held");
+        auto meets = [&](const FakeMm::Pte& pte, u64 pages) {
+            return !mm().shares_pages_ && !pte.zero && pte.pfn < pfn + count && pfn < pte.pfn + pages;
+        };
+        for (FakeMapping* mapping : mm().mappings_) {
             for (auto& [block, pte] : mapping->ptes_)
-                if (!pte.zero && pte.pfn == pfn && !mm().shares_pages_)
+                if (meets(pte, 1))
                     throw std::logic_error("a page is let go while mapped");
+            for (auto& [block, pmd] : mapping->pmds_)
+                if (meets(pmd, TARN_HUGE_BLOCKS))
+                    throw std::logic_error("a page is let go while mapped by a PMD");
+        }
     }
     static void mark(tarn_inode* inode, bool dirty)
     {
@@ -422,6 +510,12 @@ int FakeFile::fault(tarn_fault& fault, const tarn_fault_request& request)
     return tarn_file_fault(&inode_, &fault, &request);
 }
 
+int FakeFile::fault_huge(tarn_fault& fault, const tarn_fault_request& request)
+{
+    std::shared_lock invalidate(invalidate_lock_);
+    return tarn_file_fault_huge(&inode_, &fault, &request);
+}
+
 u64 FakeFile::blocks()
 {
     tarn_attributes attributes;
@@ -466,12 +560,27 @@ void tarn_mapper_zap(tarn_inode* inode, unsigned long long block, unsigned long 
 {
     MapperBackend::zap(inode, block, count);
 }
-int tarn_mapper_is_pinned(unsigned long long pfn) { return MapperBackend::is_pinned(pfn); }
-void tarn_mapper_attach(tarn_inode* inode, unsigned long long block, unsigned long long pfn)
+int tarn_mapper_install_huge(tarn_fault* fault, unsigned long long pfn, tarn_protection protection)
 {
-    MapperBackend::attach(inode, block, pfn);
+    return MapperBackend::install_huge(*fault, {pfn, protection == TARN_MAP_WRITE, false});
 }
-void tarn_mapper_detach(tarn_inode*, unsigned long long pfn) { MapperBackend::detach(pfn); }
+int tarn_mapper_install_huge_zero(tarn_fault* fault)
+{
+    return MapperBackend::install_huge(*fault, {0, false, true});
+}
+int tarn_mapper_is_pinned(unsigned long long pfn, unsigned long long count)
+{
+    return MapperBackend::is_pinned(pfn, count);
+}
+void tarn_mapper_attach(tarn_inode* inode, unsigned long long block, unsigned long long pfn,
+                        unsigned long long count)
+{
+    MapperBackend::attach(inode, block, pfn, count);
+}
+void tarn_mapper_detach(tarn_inode*, unsigned long long pfn, unsigned long long count)
+{
+    MapperBackend::detach(pfn, count);
+}
 void tarn_mapper_mark_dirty(tarn_inode* inode) { MapperBackend::mark(inode, true); }
 void tarn_mapper_mark_clean(tarn_inode* inode) { MapperBackend::mark(inode, false); }
 

@@ -43,6 +43,8 @@ class FakeMm {
     bool is_marked_dirty(tarn_inode* inode);
     // From now on a page may back several blocks, as damaged media may say; the kernel does not look at that either.
     void allow_shared_pages() { shares_pages_ = true; }
+    // From now on there is no 2 MiB of zeroes.
+    void fail_huge_zero() { has_huge_zero_ = false; }
     // The next `count` installations find no memory.
     void fail_installs(int count) { failing_installs_ = count; }
     // Called at the beginning of a zap or an install, entry locks held: to let something happen at that moment.
@@ -69,6 +71,7 @@ class FakeMm {
     std::set<tarn_inode*> dirty_;
     int failing_installs_ = 0;
     bool shares_pages_ = false;
+    bool has_huge_zero_ = true;
     Atomic<u64> zaps_{0}, installs_{0};
 };
 
@@ -103,6 +106,8 @@ class FakeMapping {
     int fault(u64 block, tarn_fault_kind kind);
     // How many blocks may be mapped along; the window is aligned. 1: none.
     void fault_around(u64 blocks) { around_ = blocks; }
+    // Whether the mapping is aligned so that a PMD may serve a fault, where no PTE hangs in its place yet.
+    void allow_huge() { may_be_huge_ = true; }
     // Faults so far.
     u64 faults() const { return faults_.load_relaxed(); }
     // Takes a reference to the block's page, as GUP does: faults until the PTE allows it. 0 or errno.
@@ -111,6 +116,7 @@ class FakeMapping {
     bool is_mapped(u64 block);
     bool is_writable(u64 block);
     bool is_zero_page(u64 block);
+    bool is_huge(u64 block);  // mapped by a PMD
     // What fork does to a shared mapping: the child begins with the parent's PTEs.
     void copy_from(FakeMapping& parent);
 
@@ -119,7 +125,11 @@ class FakeMapping {
     friend struct MapperBackend;
     FakeMm& mm_;
     FakeFile& file_;
-    std::map<u64, FakeMm::Pte> ptes_;  // under mm_.lock_
+    std::optional<FakeMm::Pte> find(u64 block) const;  // what maps it, mm_.lock_ held
+    bool fault_huge(u64 block, tarn_fault_kind kind, int* error);
+    std::map<u64, FakeMm::Pte> ptes_;  // under mm_.lock_, and so are
+    std::map<u64, FakeMm::Pte> pmds_;  // by block / 512; no PTE hangs below one
+    bool may_be_huge_ = false;
     u64 around_ = 1;
     Atomic<u64> faults_{0};
 };
@@ -129,6 +139,7 @@ class FakeMapping {
 // What the core calls a fault. Without a mapping the PTEs go nowhere.
 struct tarn_fault {
     tarn::test::FakeMapping* mapping = nullptr;
+    unsigned long long block = 0;  // for 2 MiB
 };
 
 // The caller's memory of a read or a write: bytes of the test, or a mapping.
@@ -218,6 +229,7 @@ class FakeFile {
     int sync() { return tarn_file_sync(&inode_, 0, ~0ull >> 1); }
     int sync(u64 first, u64 last) { return tarn_file_sync(&inode_, first, last); }
     int fault(tarn_fault& fault, const tarn_fault_request& request);
+    int fault_huge(tarn_fault& fault, const tarn_fault_request& request);
     u64 blocks();
 
   private:
