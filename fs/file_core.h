@@ -10,6 +10,7 @@
 #define TARN_FILE_CORE_H
 
 #include "fs/core.h"
+#include "fs/dax/counts.h"
 #include "fs/dax/mapper.h"
 
 #ifdef __cplusplus
@@ -36,6 +37,7 @@ tarn_size_t tarn_user_zero_out(struct tarn_user *to, tarn_size_t length);
 enum tarn_fault_kind {
 	TARN_FAULT_READ = 0,  /* also a store to a private mapping: the kernel copies the page */
 	TARN_FAULT_WRITE = 1, /* a store to a shared mapping */
+	TARN_FAULT_MKWRITE = 2, /* the same, where a page is mapped read-only already */
 };
 struct tarn_fault_request {
 	unsigned long long block; /* of the file, where it happened */
@@ -50,21 +52,10 @@ int tarn_file_fault(struct tarn_inode *inode, struct tarn_fault *fault, const st
  * the rest of the request means nothing. 1: not possible, 4 KiB at a time will do; it has been counted why. */
 int tarn_file_fault_huge(struct tarn_inode *inode, struct tarn_fault *fault, const struct tarn_fault_request *request);
 
-/* Why faults of 2 MiB were not served as such. */
-enum tarn_huge_fallback {
-	TARN_HUGE_SERVED = 0,
-	TARN_HUGE_UNALIGNED = 1, /* the mapping, or where it lies in the file */
-	TARN_HUGE_END = 2,	 /* the file ends before */
-	TARN_HUGE_ENTRIES = 3,	 /* some of the blocks are tracked one by one already */
-	TARN_HUGE_SCATTERED = 4, /* not one aligned run of one kind */
-	TARN_HUGE_NO_SPACE = 5,	 /* no aligned run is free */
-	TARN_HUGE_NO_MEMORY = 6,
-	TARN_HUGE_OUTCOMES = 7
-};
-/* Counts one that the caller did not even try. */
-void tarn_file_count_huge(struct tarn_inode *inode, enum tarn_huge_fallback why);
-/* How often each outcome has come about on this mount. */
-void tarn_fs_huge_faults(struct tarn_fs *fs, unsigned long long counts[TARN_HUGE_OUTCOMES]);
+/* Counts a fault of 2 MiB that the caller did not even try: TARN_COUNT_FALLBACK_UNALIGNED. Does not sleep. */
+void tarn_file_count(struct tarn_inode *inode, enum tarn_count what);
+/* What has been counted on this mount. Does not sleep. */
+unsigned long long tarn_fs_counted(struct tarn_fs *fs, enum tarn_count what);
 
 /* Stores through shared mappings and write-backs need no more than a fence: MAP_SYNC may be granted. */
 int tarn_file_supports_map_sync(struct tarn_inode *inode);

@@ -5,7 +5,7 @@
 // Read-only for three reasons, which remount tells apart: asked for; damage found (the volume became
 // read-only by itself); shut down. Only the first can be undone without a new mount.
 #pragma once
-#include "cxxrt/atomic.hpp"
+#include "fs/dax/trackers.hpp"
 #include "fs/inode/table.hpp"
 #include "fs/txn/volume.hpp"
 
@@ -28,9 +28,7 @@ class FileSystem {
     const Volume& volume() const { return volume_; }
     Media& media() { return volume_.media(); }
     InodeTable& inodes() { return inodes_; }
-    // What became of faults of 2 MiB, by HugeFault (fs/file).
-    static constexpr unsigned kHugeOutcomes = 7;
-    Atomic<u64>& huge_faults(unsigned outcome) { return huge_faults_[outcome]; }
+    Trackers& trackers() { return trackers_; }
 
     // Remount. Errors: kReadOnly (the device cannot be written, or damage was found since the mount),
     // kShutDown, kUnknownFeature. May sleep.
@@ -50,7 +48,7 @@ class FileSystem {
 
     Volume volume_;
     InodeTable inodes_;
-    Atomic<u64> huge_faults_[kHugeOutcomes] = {};
+    Trackers trackers_;
 };
 
 }  // namespace tarn

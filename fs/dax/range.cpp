@@ -51,8 +51,10 @@ bool DirtyTracker::is_pinned(Place place) const
 void DirtyTracker::let_go(Place place)
 {
     TrackedBlock entry(tree(place.size).get(place.index));
-    if (entry.has_page())
+    if (entry.has_page()) {
         tarn_mapper_detach(owner_, entry.pfn().value, blocks_of(place.size));
+        mount_.uncount(entries_of(place.size));
+    }
     tree(place.size).replace(place.index, entry.without_page().word());
 }
 
@@ -179,6 +181,7 @@ void LockedRange::hand_over(Pfn page)
             continue;
         }
         tree.replace(part.index, TrackedBlock(tree.get(part.index)).with_page(pfn).word());
+        tracker_->mount_.count(TARN_COUNT_ENTRIES);
         if (is_dirty)
             tracker_->set_dirty(part);
         if (to_write)
@@ -186,6 +189,7 @@ void LockedRange::hand_over(Pfn page)
     }
     tracker_->clear_dirty(whole);
     huge.replace(whole.index, TrackedBlock(huge.get(whole.index)).without_page().word());
+    tracker_->mount_.uncount(TARN_COUNT_HUGE_ENTRIES);
 }
 
 // ---- the three ways to a PTE ------------------------------------------------------------------------------
@@ -216,8 +220,10 @@ Status DirtyTracker::adopt(EntrySize size, const PageRun& run)
         TrackedBlock entry(tree(size).get(at / blocks));
         if (entry.has_page() && entry.pfn() != pfn)
             return Error::kBadEntry;
-        if (!entry.has_page())
+        if (!entry.has_page()) {
             tarn_mapper_attach(owner_, at, pfn.value, blocks);
+            mount_.count(entries_of(size));
+        }
         tree(size).replace(at / blocks, entry.with_page(pfn).mapped().word());
     }
     mapped_.store_release(1);

@@ -6,8 +6,11 @@
 
 namespace tarn {
 
-DirtyTracker::DirtyTracker(tarn_inode* owner)
-    : owner_(owner), write_back_lock_(Rank::kWriteBack, "tarnfs_write_back"), lock_(Rank::kTracker, "tarnfs_tracker")
+DirtyTracker::DirtyTracker(tarn_inode* owner, Trackers& mount)
+    : owner_(owner),
+      mount_(mount),
+      write_back_lock_(Rank::kWriteBack, "tarnfs_write_back"),
+      lock_(Rank::kTracker, "tarnfs_tracker")
 {
 }
 
@@ -288,6 +291,16 @@ DirtyTracker::Numbers DirtyTracker::numbers() const
             tree(EntrySize::kBlock).node_count() + tree(EntrySize::kHuge).node_count()};
 }
 
+tarn_count DirtyTracker::entries_of(EntrySize size)
+{
+    return size == EntrySize::kHuge ? TARN_COUNT_HUGE_ENTRIES : TARN_COUNT_ENTRIES;
+}
+
+tarn_count DirtyTracker::dirty_of(EntrySize size)
+{
+    return size == EntrySize::kHuge ? TARN_COUNT_HUGE_DIRTY : TARN_COUNT_DIRTY;
+}
+
 // ---- the DIRTY tag, and with it whether write-back visits the file ------------------------------------------
 
 // A file is marked for write-back exactly while an entry is DIRTY: mark and count change together, under lock_.
@@ -296,6 +309,7 @@ void DirtyTracker::set_dirty(Place place)
     if (tree(place.size).has_tag(place.index, Tag::kDirty))
         return;
     tree(place.size).set_tag(place.index, Tag::kDirty);
+    mount_.count(dirty_of(place.size));
     if (dirty_.fetch_add(1) == 0)
         tarn_mapper_mark_dirty(owner_);
 }
@@ -305,6 +319,7 @@ void DirtyTracker::clear_dirty(Place place)
     if (!tree(place.size).has_tag(place.index, Tag::kDirty))
         return;
     tree(place.size).clear_tag(place.index, Tag::kDirty);
+    mount_.uncount(dirty_of(place.size));
     if (dirty_.fetch_sub(1) == 1)
         tarn_mapper_mark_clean(owner_);
 }

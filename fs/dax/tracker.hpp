@@ -33,6 +33,7 @@
 #include "cxxrt/lock.hpp"
 #include "fs/dax/mapper.h"
 #include "fs/dax/radix.hpp"
+#include "fs/dax/trackers.hpp"
 
 namespace tarn {
 
@@ -160,8 +161,8 @@ class DirtyTracker {
     using Tag = RadixTree::Tag;
     static constexpr u64 kMaxRange = 64;
 
-    // `owner` is what the mapper is given; it outlives the tracker.
-    explicit DirtyTracker(tarn_inode* owner);
+    // `owner` is what the mapper is given, `mount` where things are counted; both outlive the tracker.
+    DirtyTracker(tarn_inode* owner, Trackers& mount);
     // No entry is left: see LockedRange::drop.
     ~DirtyTracker();
     DirtyTracker(const DirtyTracker&) = delete;
@@ -260,9 +261,12 @@ class DirtyTracker {
     void forget(Place place) TARN_REQUIRES(lock_);
     bool is_pinned(Place place) const TARN_REQUIRES(lock_);
     void let_go(Place place) TARN_REQUIRES(lock_);
+    static tarn_count entries_of(EntrySize size);
+    static tarn_count dirty_of(EntrySize size);
     Status adopt(EntrySize size, const PageRun& run) TARN_REQUIRES(lock_);
 
     tarn_inode* const owner_;
+    Trackers& mount_;
     Mutex write_back_lock_;
     mutable SpinLock lock_;
     RadixTree trees_[2] TARN_GUARDED_BY(lock_);  // by EntrySize

@@ -31,23 +31,24 @@ constexpr u64 kDirtyForEach = 8;
 
 }  // namespace
 
-Status File::fault(tarn_fault* fault, const FaultWindow& window, FaultKind kind, const InvalidateHeld& held)
+Result<u64> File::fault(tarn_fault* fault, const FaultWindow& window, FaultKind kind,
+                        const InvalidateHeld& held)
 {
     NoFsScope nofs;
-    if (kind == FaultKind::kWrite)
+    if (is_store(kind))
         TRY(volume_.may_change());
     LockedEntry entry = TRY(tracker_.lock(window.at, held));
     const FileBlock end = min(window.end, file_block_up(size()));
     if (window.at >= end)
         return Error::kBeyondEnd;
-    if (kind == FaultKind::kWrite)
+    if (is_store(kind))
         return map_writable(entry, fault, window.at, end);
     entry.widen(window.first, end);
     return map_readable(entry, fault, max(entry.first(), window.first), min(entry.end(), end));
 }
 
 // Maps [from, end), which is locked: written blocks with their pages, what is between with the zero page.
-Status File::map_readable(LockedEntry& entry, tarn_fault* fault, FileBlock from, FileBlock end)
+Result<u64> File::map_readable(LockedEntry& entry, tarn_fault* fault, FileBlock from, FileBlock end)
 {
     for (FileBlock at = from; at < end;) {
         const Mapping mapping = TRY(look_up(at, end - at));
@@ -55,12 +56,12 @@ Status File::map_readable(LockedEntry& entry, tarn_fault* fault, FileBlock from,
                                  : entry.install_zero(fault, at, mapping.count));
         at = mapping.end();
     }
-    return Ok{};
+    return end - from;
 }
 
 // Maps the block, and those behind it, below `end`, that a run of stores will come to next, or that will be
 // written back with it anyway; makes them written.
-Status File::map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock at, FileBlock end)
+Result<u64> File::map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock at, FileBlock end)
 {
     const u64 earned =
         entry.is_huge() ? end - at : tracker_.dirty_before(at, kDirtyForEach * (end - at)) / kDirtyForEach;
@@ -71,7 +72,8 @@ Status File::map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock at, F
         mapping = TRY(make_written(entry));
         entry.zap_zero_pages();
     }
-    return entry.install_writable(fault, pages_of(mapping));
+    TRY(entry.install_writable(fault, pages_of(mapping)));
+    return mapping.count;
 }
 
 PageRun File::pages_of(const Mapping& mapping) const

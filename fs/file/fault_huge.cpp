@@ -22,7 +22,7 @@ Result<HugeFault> File::fault_huge(tarn_fault* fault, FileBlock first, FaultKind
                                    const InvalidateHeld& held)
 {
     NoFsScope nofs;
-    if (kind == FaultKind::kWrite)
+    if (is_store(kind))
         TRY(volume_.may_change());
     if (first + kHugeEntry > file_block_up(size()))
         return HugeFault::kEnd;
@@ -38,7 +38,7 @@ Result<HugeFault> File::map_huge(LockedEntry& entry, tarn_fault* fault, FaultKin
     if (!fits_huge(mapping)) {
         if (!TRY(is_empty(entry.first(), entry.end())))
             return HugeFault::kScattered;
-        if (kind == FaultKind::kRead) {
+        if (!is_store(kind)) {
             Status zero = entry.install_zero(fault, entry.first(), kHugeEntry);
             if (!zero && zero.error() != Error::kNoMemory)
                 return zero.error();
@@ -50,8 +50,8 @@ Result<HugeFault> File::map_huge(LockedEntry& entry, tarn_fault* fault, FaultKin
         mapping = *written;
         entry.zap_zero_pages();
     }
-    TRY(kind == FaultKind::kWrite ? entry.install_writable(fault, pages_of(mapping))
-                                  : entry.install_readable(fault, pages_of(mapping)));
+    TRY(is_store(kind) ? entry.install_writable(fault, pages_of(mapping))
+                       : entry.install_readable(fault, pages_of(mapping)));
     return HugeFault::kServed;
 }
 

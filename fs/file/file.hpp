@@ -34,12 +34,14 @@ constexpr FileBlock file_block(u64 offset) { return FileBlock(offset >> kBlockSh
 constexpr FileBlock file_block_up(u64 offset) { return FileBlock(divide_up(offset, kBlockSize)); }
 constexpr u64 byte_offset(FileBlock block) { return block.value << kBlockShift; }
 
-enum class FaultKind : u8 { kRead, kWrite };
+// A store is kMkwrite where a page is mapped read-only already. As enum tarn_fault_kind.
+enum class FaultKind : u8 { kRead, kWrite, kMkwrite };
+constexpr bool is_store(FaultKind kind) { return kind != FaultKind::kRead; }
 // Where a fault happened, and what may be mapped along.
 struct FaultWindow {
     FileBlock at, first, end;
 };
-// What became of a fault of 2 MiB: as enum tarn_huge_fallback.
+// What became of a fault of 2 MiB; from kUnaligned on as in enum tarn_count.
 enum class HugeFault : u8 { kServed, kUnaligned, kEnd, kEntries, kScattered, kNoSpace, kNoMemory };
 enum class Seek : u8 { kData, kHole };
 enum class Evict : u8 { kKeep, kDiscard };
@@ -53,7 +55,9 @@ class File {
     }
 
     // fault.cpp. Errors: kBeyondEnd, kNoSpace, kNoMemory, kReadOnly, kShutDown, damage.
-    Status fault(tarn_fault* fault, const FaultWindow& window, FaultKind kind, const InvalidateHeld& held);
+    // Pages mapped.
+    Result<u64> fault(tarn_fault* fault, const FaultWindow& window, FaultKind kind,
+                      const InvalidateHeld& held);
     // fault_huge.cpp. Anything but kServed: served by nobody yet. Errors: the same.
     Result<HugeFault> fault_huge(tarn_fault* fault, FileBlock first, FaultKind kind,
                                  const InvalidateHeld& held);
@@ -90,8 +94,9 @@ class File {
     Result<Initialised<Durable>> fence(Initialised<InFlight>&& token);
     Result<Converted<Durable>> fence(Converted<InFlight>&& token);
 
-    Status map_readable(LockedEntry& entry, tarn_fault* fault, FileBlock from, FileBlock end);
-    Status map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock at, FileBlock end);
+    // Both: pages mapped.
+    Result<u64> map_readable(LockedEntry& entry, tarn_fault* fault, FileBlock from, FileBlock end);
+    Result<u64> map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock at, FileBlock end);
     Result<HugeFault> map_huge(LockedEntry& entry, tarn_fault* fault, FaultKind kind);
     Result<bool> is_empty(FileBlock first, FileBlock end);
     bool fits_huge(const Mapping& mapping) const;

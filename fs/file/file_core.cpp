@@ -13,10 +13,28 @@ struct FileEntryPoints {
 
 namespace {
 
-static_assert(FileSystem::kHugeOutcomes == TARN_HUGE_OUTCOMES);
-static_assert(static_cast<unsigned>(HugeFault::kNoMemory) == TARN_HUGE_NO_MEMORY);
+static_assert(static_cast<unsigned>(HugeFault::kUnaligned) == 1);
+static_assert(static_cast<unsigned>(HugeFault::kNoMemory) ==
+              TARN_COUNT_FALLBACK_NO_MEMORY - TARN_COUNT_FALLBACK_UNALIGNED + 1);
+static_assert(static_cast<unsigned>(FaultKind::kMkwrite) == TARN_FAULT_MKWRITE);
 
 File file(tarn_inode* inode) { return File(InodeObject::of(inode)); }
+
+// Counts by kind: `first` is what a read counts as.
+void count_fault(tarn_inode* inode, tarn_count first, FaultKind kind)
+{
+    tarn_file_count(inode,
+                    static_cast<tarn_count>(static_cast<unsigned>(first) + static_cast<unsigned>(kind)));
+}
+
+void count_huge(tarn_inode* inode, HugeFault outcome, FaultKind kind)
+{
+    if (outcome == HugeFault::kServed)
+        count_fault(inode, TARN_COUNT_HUGE_READ, kind);
+    else
+        tarn_file_count(inode, static_cast<tarn_count>(static_cast<unsigned>(TARN_COUNT_FALLBACK_UNALIGNED) +
+                                                       static_cast<unsigned>(outcome) - 1));
+}
 
 int result_of(const Status& status) { return status ? 0 : to_errno(status.error()); }
 
@@ -36,30 +54,34 @@ extern "C" {
 int tarn_file_fault(tarn_inode* inode, tarn_fault* fault, const tarn_fault_request* request)
 {
     const FaultWindow window{FileBlock(request->block), FileBlock(request->first), FileBlock(request->end)};
-    const FaultKind kind = request->kind == TARN_FAULT_WRITE ? FaultKind::kWrite : FaultKind::kRead;
-    return result_of(file(inode).fault(fault, window, kind, FileEntryPoints::invalidate_lock_held()));
+    const FaultKind kind = static_cast<FaultKind>(request->kind);
+    Result<u64> mapped = file(inode).fault(fault, window, kind, FileEntryPoints::invalidate_lock_held());
+    if (!mapped)
+        return to_errno(mapped.error());
+    count_fault(inode, TARN_COUNT_READ, kind);
+    InodeObject::of(inode).inode.fs.trackers().count(TARN_COUNT_AROUND, mapped.value() - 1);
+    return 0;
 }
 
 int tarn_file_fault_huge(tarn_inode* inode, tarn_fault* fault, const tarn_fault_request* request)
 {
-    const FaultKind kind = request->kind == TARN_FAULT_WRITE ? FaultKind::kWrite : FaultKind::kRead;
+    const FaultKind kind = static_cast<FaultKind>(request->kind);
     Result<HugeFault> outcome = file(inode).fault_huge(fault, FileBlock(request->block), kind,
                                                        FileEntryPoints::invalidate_lock_held());
     if (!outcome)
         return to_errno(outcome.error());
-    tarn_file_count_huge(inode, static_cast<tarn_huge_fallback>(outcome.value()));
+    count_huge(inode, outcome.value(), kind);
     return outcome.value() != HugeFault::kServed;
 }
 
-void tarn_file_count_huge(tarn_inode* inode, tarn_huge_fallback why)
+void tarn_file_count(tarn_inode* inode, tarn_count what)
 {
-    InodeObject::of(inode).inode.fs.huge_faults(why).fetch_add(1);
+    InodeObject::of(inode).inode.fs.trackers().count(what);
 }
 
-void tarn_fs_huge_faults(tarn_fs* fs, unsigned long long counts[TARN_HUGE_OUTCOMES])
+unsigned long long tarn_fs_counted(tarn_fs* fs, tarn_count what)
 {
-    for (unsigned i = 0; i < TARN_HUGE_OUTCOMES; i++)
-        counts[i] = reinterpret_cast<FileSystem*>(fs)->huge_faults(i).load_relaxed();
+    return reinterpret_cast<FileSystem*>(fs)->trackers().counted(what);
 }
 
 int tarn_file_supports_map_sync(tarn_inode* inode)

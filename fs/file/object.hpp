@@ -6,6 +6,7 @@
 #pragma once
 #include "fs/core.h"
 #include "fs/dax/tracker.hpp"
+#include "fs/filesystem.hpp"
 #include "fs/inode/inode.hpp"
 
 namespace tarn {
@@ -13,7 +14,7 @@ namespace tarn {
 struct InodeObject {
     // In `storage`; `record` has been checked (InodeTable::find).
     InodeObject(tarn_inode* storage, FileSystem& fs, InodeNumber number, u32 generation, MediaAddress record)
-        : inode(fs, number, generation, record), tracker(storage)
+        : inode(fs, number, generation, record), tracker(storage, fs.trackers())
     {
     }
 

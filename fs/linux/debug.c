@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * debugfs: tarnfs/DEVICE/persist of each mount, "name value" a line: what has been stored, written back and fenced while
- * counting was on. Writing 1 turns that on, 0 off. Without debugfs there is nothing to see, and nothing else changes.
+ * debugfs, for each mount, "name value" a line:
+ *
+ *   tarnfs/DEVICE/persist  what has been stored, written back and fenced while counting was on. Writing 1 turns that on, 0 off
+ *   tarnfs/DEVICE/dax      faults, and what is mapped and dirty: always counted
+ *
+ * Without debugfs there is nothing to see, and nothing else changes.
  *
  * A file that is being read or written when the mount goes is waited for (debugfs_remove).
  */
@@ -11,6 +15,7 @@
 #include <linux/seq_file.h>
 
 #include "cxxrt/linux/persist.h"
+#include "fs/file_core.h"
 #include "fs/linux/glue.h"
 
 static struct dentry *tarn_debug_root;
@@ -60,6 +65,38 @@ static const struct file_operations tarn_persist_operations = {
 	.release = single_release,
 };
 
+static int tarn_dax_show(struct seq_file *seq, void *unused)
+{
+	static const char *const names[TARN_COUNTS] = {
+		[TARN_COUNT_READ] = "faults_4k_read",
+		[TARN_COUNT_WRITE] = "faults_4k_write",
+		[TARN_COUNT_MKWRITE] = "faults_4k_mkwrite",
+		[TARN_COUNT_HUGE_READ] = "faults_2m_read",
+		[TARN_COUNT_HUGE_WRITE] = "faults_2m_write",
+		[TARN_COUNT_HUGE_MKWRITE] = "faults_2m_mkwrite",
+		[TARN_COUNT_AROUND] = "pages_around",
+		[TARN_COUNT_FALLBACK_UNALIGNED] = "fallback_unaligned",
+		[TARN_COUNT_FALLBACK_END] = "fallback_end",
+		[TARN_COUNT_FALLBACK_ENTRIES] = "fallback_entries",
+		[TARN_COUNT_FALLBACK_SCATTERED] = "fallback_scattered",
+		[TARN_COUNT_FALLBACK_NO_SPACE] = "fallback_no_space",
+		[TARN_COUNT_FALLBACK_NO_MEMORY] = "fallback_no_memory",
+		[TARN_COUNT_ENTRIES] = "entries_4k",
+		[TARN_COUNT_HUGE_ENTRIES] = "entries_2m",
+	};
+	struct tarn_fs *fs = seq->private;
+	unsigned long long dirty;
+	int i;
+
+	for (i = 0; i < TARN_COUNTS; i++)
+		if (names[i])
+			seq_printf(seq, "%s %llu\n", names[i], tarn_fs_counted(fs, i));
+	dirty = tarn_fs_counted(fs, TARN_COUNT_DIRTY) + tarn_fs_counted(fs, TARN_COUNT_HUGE_DIRTY) * TARN_HUGE_BLOCKS;
+	seq_printf(seq, "dirty_bytes %llu\n", dirty << PAGE_SHIFT);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(tarn_dax);
+
 /* As is usual, nobody cares whether debugfs works: an error pointer for a parent is taken for what it is. */
 void tarn_debug_add(struct super_block *sb)
 {
@@ -67,6 +104,7 @@ void tarn_debug_add(struct super_block *sb)
 
 	super->debug = debugfs_create_dir(sb->s_id, tarn_debug_root);
 	debugfs_create_file("persist", 0600, super->debug, &super->backing, &tarn_persist_operations);
+	debugfs_create_file("dax", 0400, super->debug, super->fs, &tarn_dax_fops);
 }
 
 void tarn_debug_remove(struct super_block *sb)

@@ -316,21 +316,25 @@ static int tarn_serve_store(struct vm_fault *vmf, tarn_fault_function serve, con
 	return error;
 }
 
-/* A store to a shared mapping: also of pfn_mkwrite, where a read-only PTE is there already. */
-static vm_fault_t tarn_write_fault(struct vm_fault *vmf)
+static vm_fault_t tarn_pte_fault(struct vm_fault *vmf, enum tarn_fault_kind kind)
 {
-	struct tarn_fault_request request = tarn_fault_request(vmf, TARN_FAULT_WRITE);
+	struct tarn_fault_request request = tarn_fault_request(vmf, kind);
 
-	return tarn_fault_result(tarn_serve_store(vmf, tarn_file_fault, &request));
+	return tarn_fault_result(kind == TARN_FAULT_READ ? tarn_serve_fault(vmf, tarn_file_fault, &request) :
+							   tarn_serve_store(vmf, tarn_file_fault, &request));
 }
 
 static vm_fault_t tarn_fault(struct vm_fault *vmf)
 {
-	struct tarn_fault_request request = tarn_fault_request(vmf, TARN_FAULT_READ);
+	bool is_store = (vmf->flags & FAULT_FLAG_WRITE) && (vmf->vma->vm_flags & VM_SHARED);
 
-	if ((vmf->flags & FAULT_FLAG_WRITE) && (vmf->vma->vm_flags & VM_SHARED))
-		return tarn_write_fault(vmf);
-	return tarn_fault_result(tarn_serve_fault(vmf, tarn_file_fault, &request));
+	return tarn_pte_fault(vmf, is_store ? TARN_FAULT_WRITE : TARN_FAULT_READ);
+}
+
+/* A store to a shared mapping where a read-only PTE is there already. */
+static vm_fault_t tarn_mkwrite(struct vm_fault *vmf)
+{
+	return tarn_pte_fault(vmf, TARN_FAULT_MKWRITE);
 }
 
 /* The 2 MiB around the address are in the mapping, and lie in the file as they do in memory. */
@@ -343,23 +347,30 @@ static bool tarn_covers_huge(const struct vm_fault *vmf)
 	       IS_ALIGNED(linear_page_index(vma, start), TARN_HUGE_BLOCKS);
 }
 
+/* The kernel sets orig_pmd only where it has found something. */
+static enum tarn_fault_kind tarn_pmd_fault_kind(const struct vm_fault *vmf)
+{
+	if (!(vmf->flags & FAULT_FLAG_WRITE))
+		return TARN_FAULT_READ;
+	return pmd_none(vmf->orig_pmd) ? TARN_FAULT_WRITE : TARN_FAULT_MKWRITE;
+}
+
 /* A store to a private mapping needs a page of its own; so does who pins one of its pages for long. */
 static vm_fault_t tarn_pmd_fault(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
-	bool is_store = vmf->flags & FAULT_FLAG_WRITE;
-	struct tarn_fault_request request = { .kind = is_store ? TARN_FAULT_WRITE : TARN_FAULT_READ };
+	struct tarn_fault_request request = { .kind = tarn_pmd_fault_kind(vmf) };
 	int result;
 
 	if ((vmf->flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) && !(vmf->vma->vm_flags & VM_SHARED))
 		return VM_FAULT_FALLBACK;
 	if (!tarn_covers_huge(vmf)) {
-		tarn_file_count_huge(tarn_core(inode), TARN_HUGE_UNALIGNED);
+		tarn_file_count(tarn_core(inode), TARN_COUNT_FALLBACK_UNALIGNED);
 		return VM_FAULT_FALLBACK;
 	}
 	request.block = linear_page_index(vmf->vma, vmf->address & PMD_MASK);
-	result = is_store ? tarn_serve_store(vmf, tarn_file_fault_huge, &request) :
-			    tarn_serve_fault(vmf, tarn_file_fault_huge, &request);
+	result = request.kind == TARN_FAULT_READ ? tarn_serve_fault(vmf, tarn_file_fault_huge, &request) :
+						   tarn_serve_store(vmf, tarn_file_fault_huge, &request);
 	return result > 0 ? VM_FAULT_FALLBACK : tarn_fault_result(result);
 }
 
@@ -387,8 +398,8 @@ static vm_fault_t tarn_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t la
 static const struct vm_operations_struct tarn_vm_operations = {
 	.fault = tarn_fault,
 	.huge_fault = tarn_huge_fault,
-	.page_mkwrite = tarn_write_fault,
-	.pfn_mkwrite = tarn_write_fault,
+	.page_mkwrite = tarn_mkwrite,
+	.pfn_mkwrite = tarn_mkwrite,
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
 	.map_pages = tarn_map_pages,
 #endif

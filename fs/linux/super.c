@@ -329,22 +329,6 @@ static int tarn_show_options(struct seq_file *seq, struct dentry *root)
 	return 0;
 }
 
-/* /proc/PID/mountstats: what became of faults of 2 MiB. */
-static int tarn_show_stats(struct seq_file *seq, struct dentry *root)
-{
-	static const char *const names[TARN_HUGE_OUTCOMES] = {
-		"served", "unaligned", "end", "entries", "scattered", "no-space", "no-memory",
-	};
-	unsigned long long counts[TARN_HUGE_OUTCOMES];
-	int i;
-
-	tarn_fs_huge_faults(tarn_fs(root->d_sb), counts);
-	seq_puts(seq, "\n\thuge-faults:");
-	for (i = 0; i < TARN_HUGE_OUTCOMES; i++)
-		seq_printf(seq, " %s=%llu", names[i], counts[i]);
-	return 0;
-}
-
 static int tarn_get_tree(struct fs_context *fc)
 {
 	return get_tree_bdev(fc, tarn_fill_super);
@@ -460,7 +444,6 @@ const struct super_operations tarn_super_operations = {
 	.unfreeze_fs = tarn_unfreeze_fs,
 	.statfs = tarn_statfs,
 	.show_options = tarn_show_options,
-	.show_stats = tarn_show_stats,
 };
 
 /* ---- module ------------------------------------------------------------------------------------------- */

@@ -23,7 +23,8 @@ namespace {
 struct Tracked {
     FakeMapper mapper;
     tarn_inode owner = {};
-    DirtyTracker tracker{&owner};
+    Trackers trackers;
+    DirtyTracker tracker{&owner, trackers};
 
     ~Tracked()
     {

@@ -100,7 +100,8 @@ class UnwrittenTest : public testing::Test {
 
     TestVolume world_{8192};
     TreeRoot root_ = make_inode(world_.volume(), 7, TARNFS_TREE_EXTENTS);
-    DirtyTracker tracker_{nullptr};
+    Trackers trackers_;
+    DirtyTracker tracker_{nullptr, trackers_};
     u64 free_ = world_->space().free_blocks();
     Model model_;
 };

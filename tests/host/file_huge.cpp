@@ -24,11 +24,10 @@ class FileHuge : public FileTest {
         mapping->allow_huge();
         return mapping;
     }
-    u64 count(tarn_huge_fallback outcome)
+    u64 count(tarn_count what) { return tarn_fs_counted(fs->fs(), what); }
+    u64 served()
     {
-        unsigned long long counts[TARN_HUGE_OUTCOMES];
-        tarn_fs_huge_faults(fs->fs(), counts);
-        return counts[outcome];
+        return count(TARN_COUNT_HUGE_READ) + count(TARN_COUNT_HUGE_WRITE) + count(TARN_COUNT_HUGE_MKWRITE);
     }
     u64 lines_of_sync()
     {
@@ -71,7 +70,7 @@ TEST_F(FileHuge, AHoleIsMappedOnceAndTheFirstStoreReplacesItEverywhere)
     EXPECT_EQ(tracker().numbers().entries, 1u);
     EXPECT_EQ(file->read(kHuge, kHuge), zeroes(4096) + 'x' + zeroes(kHuge - 4097));
     EXPECT_EQ(one->faults(), 2u);
-    EXPECT_EQ(count(TARN_HUGE_SERVED), 4u);
+    EXPECT_EQ(served(), 4u);
 }
 
 TEST_F(FileHuge, WhatWasThereBeforeIsNotShown)
@@ -109,27 +108,27 @@ TEST_F(FileHuge, WhyNotIsCounted)
     auto mapping = map();
     file->truncate(kHuge - kBlockSize);
     EXPECT_EQ(mapping->at(0), '\0');
-    EXPECT_EQ(count(TARN_HUGE_END), 1u);
+    EXPECT_EQ(count(TARN_COUNT_FALLBACK_END), 1u);
     EXPECT_FALSE(mapping->is_huge(0));
     file->truncate(4 * kHuge);
     FakeMapping small(mm, *file);
     ASSERT_EQ(small.store(kHuge, 'x'), 0);
     mapping->at(kHuge);
-    EXPECT_EQ(count(TARN_HUGE_ENTRIES), 1u);
+    EXPECT_EQ(count(TARN_COUNT_FALLBACK_ENTRIES), 1u);
     file->write(2 * kHuge, "w");
     mapping->at(2 * kHuge + kBlockSize);
-    EXPECT_EQ(count(TARN_HUGE_SCATTERED), 1u);
+    EXPECT_EQ(count(TARN_COUNT_FALLBACK_SCATTERED), 1u);
     mm.fail_huge_zero();
     mapping->at(3 * kHuge);
-    EXPECT_EQ(count(TARN_HUGE_NO_MEMORY), 1u);
-    EXPECT_EQ(count(TARN_HUGE_SERVED), 0u);
+    EXPECT_EQ(count(TARN_COUNT_FALLBACK_NO_MEMORY), 1u);
+    EXPECT_EQ(served(), 0u);
     auto hog = fs->create(mm, "hog");
     while (hog->write(hog->size(), pattern(1 << 20)) > 0)
         ;
     ASSERT_EQ(hog->truncate(hog->size() - 300 * kBlockSize), 0);
     auto late = map();
     ASSERT_EQ(late->store(3 * kHuge, 'x'), 0);
-    EXPECT_EQ(count(TARN_HUGE_NO_SPACE), 1u);
+    EXPECT_EQ(count(TARN_COUNT_FALLBACK_NO_SPACE), 1u);
     EXPECT_EQ(late->at(3 * kHuge), 'x');
     EXPECT_FALSE(late->is_huge(3 * 512));
 }
@@ -150,6 +149,31 @@ TEST_F(FileHuge, ASyncWritesTheWholeOfItBackAndForgetsIt)
     EXPECT_TRUE(mapping->is_huge(0));
     EXPECT_EQ(file->sync(5 * kBlockSize, 6 * kBlockSize), 0);
     EXPECT_EQ(contents_after_crash(durable)[0], 'i') << "any block of it stands for all";
+}
+
+TEST_F(FileHuge, EntriesAreCountedWhileTheyLast)
+{
+    auto entries = [&] { return std::pair(count(TARN_COUNT_ENTRIES), count(TARN_COUNT_HUGE_ENTRIES)); };
+    auto dirty = [&] { return std::pair(count(TARN_COUNT_DIRTY), count(TARN_COUNT_HUGE_DIRTY)); };
+    using Pair = std::pair<u64, u64>;
+    auto mapping = dirty_huge(2 * kHugeEntry);
+    auto small = std::make_unique<FakeMapping>(mm, *file);
+    EXPECT_EQ(entries(), Pair(0, 2));
+    EXPECT_EQ(dirty(), Pair(0, 2));
+    ASSERT_EQ(file->truncate(kHuge + 100 * kBlockSize), 0);
+    EXPECT_EQ(entries(), Pair(100, 1)) << "one of them is cut";
+    EXPECT_EQ(dirty(), Pair(100, 1));
+    ASSERT_EQ(file->sync(), 0);
+    EXPECT_EQ(entries(), Pair(0, 0));
+    EXPECT_EQ(dirty(), Pair(0, 0));
+    mapping->at(0);
+    small->at(kHuge);
+    EXPECT_EQ(entries(), Pair(1, 1));
+    EXPECT_EQ(dirty(), Pair(0, 0));
+    mapping.reset();
+    small.reset();
+    file.reset();
+    EXPECT_EQ(entries(), Pair(0, 0));
 }
 
 TEST_F(FileHuge, AStoreDuringASyncIsNotForgotten)

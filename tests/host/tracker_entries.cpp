@@ -62,7 +62,8 @@ class TrackerEntries : public testing::Test {
     FakeMm mm_{device_};
     tarn_inode storage_;
     tarn_fault fault_;
-    DirtyTracker tracker_{&storage_};
+    Trackers trackers_;
+    DirtyTracker tracker_{&storage_, trackers_};
 };
 
 }  // namespace

@@ -71,7 +71,8 @@ class TrackerHuge : public testing::Test {
     FakeMm mm{device};
     tarn_inode storage;
     tarn_fault fault;
-    DirtyTracker tracker{&storage};
+    Trackers trackers;
+    DirtyTracker tracker{&storage, trackers};
 };
 
 class TrackerHugeRandom : public TrackerHuge, public testing::WithParamInterface<unsigned> {};

@@ -72,19 +72,19 @@ struct SmallMapping : Mapping {
     SmallMapping(int fd, long bytes) : Mapping(fd, bytes) { must(madvise(data, length, MADV_NOHUGEPAGE)); }
 };
 
-// How many faults of 2 MiB have been served as such, on all mounts.
-long served()
+// How many faults of 2 MiB have been served as such.
+long served() { return count("faults_2m_read") + count("faults_2m_write") + count("faults_2m_mkwrite"); }
+
+// What `what` adds to a count of the mount.
+long counted(const char* name, const std::function<void()>& what)
 {
-    FILE* stats = fopen("/proc/self/mountstats", "r");
-    expect(stats);
-    long total = 0;
-    char line[512];
-    while (fgets(line, sizeof line, stats))
-        if (const char* found = strstr(line, "huge-faults: served="))
-            total += atol(found + strlen("huge-faults: served="));
-    fclose(stats);
-    return total;
+    const long before = count(name);
+    what();
+    return count(name) - before;
 }
+
+void touch(Mapping& mapping, long page) { (void)mapping.load(page * kPage); }
+void store(Mapping& mapping, long page) { mapping.v(page * kPage) = 's'; }
 
 void tune(const std::string& pages)
 {
@@ -401,4 +401,58 @@ CASE("faults", "MAP_SYNC at 2 MiB")
     expect(served() - before == 1);
     expect(file.status().st_blocks >= 512 * 8);
     must(munmap(data, kHuge));
+}
+
+// ---- counters
+// ----------------------------------------------------------------------------------------------
+
+CASE("faults", "the mount counts faults of 4 KiB by kind, and what they map along")
+{
+    File file("f");
+    file.write(0, repeated(64 * kPage, 'w'));
+    SmallMapping mapping(file.fd, 64 * kPage);
+    const long around = count("pages_around");
+    expect(counted("faults_4k_read", [&] { touch(mapping, 0); }) == 1);
+    const long mapped = count("pages_around");
+    expect(mapped > around && mapped < around + kAround);
+    expect(counted("faults_4k_mkwrite", [&] { store(mapping, 0); }) == 1);
+    expect(counted("faults_4k_write", [&] { store(mapping, 32); }) == 1);
+    expect(counted("faults_4k_write", [&] { store(mapping, 32); }) == 0);
+    expect(count("pages_around") == mapped);
+}
+
+CASE("faults", "the mount counts faults of 2 MiB by kind, and why others were not")
+{
+    File file("f");
+    file.size(2 * kHuge + kPage);
+    Mapping mapping(file.fd, 3 * kHuge);
+    expect(counted("faults_2m_read", [&] { touch(mapping, 0); }) == 1);
+    expect(counted("faults_2m_write", [&] { store(mapping, 512); }) == 1);
+    must(fsync(file.fd));
+    touch(mapping, 512);
+    expect(counted("faults_2m_mkwrite", [&] { store(mapping, 512); }) == 1);
+    expect(counted("fallback_end", [&] { touch(mapping, 1024); }) == 1);
+}
+
+CASE("faults", "the mount counts entries and dirty bytes as they come and go")
+{
+    const long small = count("entries_4k"), huge = count("entries_2m"), dirty = count("dirty_bytes");
+    File file("f");
+    file.size(2 * kHuge);
+    {
+        Mapping mapping(file.fd, kHuge);
+        store(mapping, 0);
+        expect(count("entries_2m") - huge == 1);
+        expect(count("dirty_bytes") - dirty == kHuge);
+        SmallMapping other(file.fd, 2 * kHuge);
+        store(other, 512);
+        expect(count("entries_4k") - small == 1);
+        expect(count("dirty_bytes") - dirty == kHuge + kPage);
+        must(fsync(file.fd));
+        expect(count("dirty_bytes") == dirty);
+        touch(mapping, 0);
+        expect(count("entries_2m") - huge == 1);
+    }
+    file.shut();
+    expect(count("entries_4k") == small && count("entries_2m") == huge && count("dirty_bytes") == dirty);
 }

@@ -73,6 +73,8 @@ struct Register {
 const std::string& dir();
 void remount();
 void shell(const std::string& command);
+// What the mount has counted by that name.
+long count(const std::string& name);
 
 // A file of the test, open for reading and writing, removed at the end.
 class File {

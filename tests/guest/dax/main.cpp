@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 // dax GROUP [SEED]: runs the cases of a group.
+#include <sys/resource.h>
 #include <csetjmp>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
-#include <sys/resource.h>
+#include <fstream>
 
 #include "harness.hpp"
 
@@ -41,6 +42,18 @@ void shell(const std::string& command)
 void remount()
 {
     shell("umount " + dir() + " && mount -t tarnfs " + from_environment("DEVICE", "/dev/pmem0") + " " + dir());
+}
+
+long count(const std::string& name)
+{
+    std::string path = from_environment("DEVICE", "/dev/pmem0");
+    path = "/sys/kernel/debug/tarnfs" + path.substr(path.rfind('/')) + "/dax";
+    std::ifstream file(path);
+    std::string found;
+    for (long value; file >> found >> value;)
+        if (found == name)
+            return value;
+    throw std::runtime_error("no " + name + " in " + path);
 }
 
 static thread_local sigjmp_buf* signal_return = nullptr;
