@@ -128,6 +128,12 @@ int tarn_file_sync(struct tarn_inode *inode, unsigned long long first, unsigned 
  * dirty or in use. A page that is still pinned is kept, as dirty. Returns 1 if something is dirty now. No lock needed. */
 int tarn_file_trim(struct tarn_inode *inode);
 
+/* Entries of all files that tarn_fs_reclaim may remove, about. Does not sleep. */
+unsigned long long tarn_fs_reclaimable(struct tarn_fs *fs);
+/* Memory is wanted: looks at up to `count` entries, and un-maps and forgets those that are clean and not in use. Returns how
+ * many. Waits for nothing but the locks of page tables, whatever the caller holds. */
+unsigned long long tarn_fs_reclaim(struct tarn_fs *fs, unsigned long long count);
+
 enum tarn_evict {
 	TARN_EVICT_KEEP = 0,    /* the file stays: dirty blocks are made durable */
 	TARN_EVICT_DISCARD = 1, /* the file goes: its blocks are freed next */

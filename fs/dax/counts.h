@@ -28,6 +28,7 @@ enum tarn_count {
 	TARN_COUNT_HUGE_ENTRIES,
 	TARN_COUNT_DIRTY,
 	TARN_COUNT_HUGE_DIRTY,
+	TARN_COUNT_RECLAIMED, /* entries removed because memory was wanted */
 
 	TARN_COUNTS
 };

@@ -50,6 +50,8 @@ Status RadixTree::Spare::fill()
     return Ok{};
 }
 
+u64 RadixTree::node_bytes() { return sizeof(Node); }
+
 RadixTree::~RadixTree() { TARN_ASSERT(empty()); }
 
 bool RadixTree::covers(u64 index) const

@@ -78,6 +78,7 @@ class RadixTree {
 
     // Nodes in use, for tests and statistics.
     u64 node_count() const { return nodes_; }
+    static u64 node_bytes();
 
   private:
     bool covers(u64 index) const;

@@ -115,6 +115,18 @@ bool LockedRange::trim()
     return dirty;
 }
 
+u64 LockedRange::give_back()
+{
+    u64 removed = 0;
+    each_entry([&](RadixTree& tree, auto place, TrackedBlock) TARN_NO_ANALYSIS {
+        if (tree.has_tag(place.index, Tag::kDirty) || tracker_->is_pinned(place))
+            return;
+        tracker_->let_go(place);
+        removed++;
+    });
+    return removed;
+}
+
 void LockedRange::drop()
 {
     each_entry([this](RadixTree& tree, auto place, TrackedBlock) TARN_NO_ANALYSIS {
@@ -227,6 +239,8 @@ Status DirtyTracker::adopt(EntrySize size, const PageRun& run)
         tree(size).replace(at / blocks, entry.with_page(pfn).mapped().word());
     }
     mapped_.store_release(1);
+    if (!std::exchange(enlisted_, true))
+        mount_.enlist(*this);
     return Ok{};
 }
 

@@ -14,7 +14,11 @@ DirtyTracker::DirtyTracker(tarn_inode* owner, Trackers& mount)
 {
 }
 
-DirtyTracker::~DirtyTracker() { TARN_BUG_ON(!trees_[0].empty() || !trees_[1].empty()); }
+DirtyTracker::~DirtyTracker()
+{
+    mount_.leave(*this);
+    TARN_BUG_ON(!trees_[0].empty() || !trees_[1].empty());
+}
 
 // ---- locking an entry: a bit, and a place to wait ----------------------------------------------------------
 
@@ -227,6 +231,33 @@ std::optional<LockedRange> DirtyTracker::lock_next_tagged(Tag tag, FileBlock fro
 {
     auto find = [tag](const RadixTree& tree, u64 at, u64 to) { return tree.next_tagged(tag, at, to); };
     return lock_found(find, from, last);
+}
+
+// Looks at kMaxRange entries from reclaim_from_ on, and locks the first idle one and those of 4 KiB behind it
+// that are idle too.
+std::optional<LockedRange> DirtyTracker::lock_idle(u64& budget)
+{
+    auto any = [](const RadixTree& tree, u64 at, u64 to) { return tree.next(at, to); };
+    tarn_task_yield();
+    SpinGuard guard(lock_);
+    for (u64 looked = 0; looked < kMaxRange && budget; looked++, budget--) {
+        const std::optional<Place> place = nearest(any, reclaim_from_, kReclaimDone - 1);
+        if (!place) {
+            reclaim_from_ = kReclaimDone;
+            break;
+        }
+        const u64 most = place->size == EntrySize::kHuge ? 1 : min(kMaxRange, budget);
+        u64 count = 0;
+        for (Place next = *place; count < most && is_idle(next); next.index++, count++)
+            tree(next.size).replace(next.index,
+                                    TrackedBlock(tree(next.size).get(next.index)).locked().word());
+        reclaim_from_ = place->block() + (max<u64>(count, 1) << shift_of(place->size));
+        if (count) {
+            budget -= count;
+            return LockedRange(*this, place->size, FileBlock(place->block()), count << shift_of(place->size));
+        }
+    }
+    return std::nullopt;
 }
 
 // ---- looking ------------------------------------------------------------------------------------------------

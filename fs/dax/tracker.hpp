@@ -94,6 +94,8 @@ class [[nodiscard]] LockedRange {
     // Nobody maps the file any more: after zap(), entries that are clean and not pinned go; pinned ones become dirty, so
     // that write-back comes back to them. True if something is dirty.
     bool trim();
+    // Memory is wanted: after zap(), entries that are clean and not pinned go. How many.
+    u64 give_back();
     // The blocks leave the file, or the file leaves memory. Zapped before. Entries go, pinned or not: see callers.
     void drop();
     // Makes a 2 MiB entry, zapped before, 512 of 4 KiB, locked: dirty if it was dirty, otherwise those that
@@ -156,14 +158,14 @@ class [[nodiscard]] LockedEntry : public LockedRange {
     static Status from_mapper(int result);
 };
 
-class DirtyTracker {
+class DirtyTracker : public ListNode<DirtyTracker> {
   public:
     using Tag = RadixTree::Tag;
     static constexpr u64 kMaxRange = 64;
 
     // `owner` is what the mapper is given, `mount` where things are counted; both outlive the tracker.
     DirtyTracker(tarn_inode* owner, Trackers& mount);
-    // No entry is left: see LockedRange::drop.
+    // No entry is left: see LockedRange::drop. May sleep.
     ~DirtyTracker();
     DirtyTracker(const DirtyTracker&) = delete;
     DirtyTracker& operator=(const DirtyTracker&) = delete;
@@ -227,6 +229,7 @@ class DirtyTracker {
   private:
     friend class LockedRange;
     friend class LockedEntry;
+    friend class Trackers;
     struct Waiter;
     enum class Attempt : u8 { kLocked, kBusy, kNoNode };
     // An entry by its size and its index in the tree of that size.
@@ -260,6 +263,10 @@ class DirtyTracker {
     void clear_dirty(Place place) TARN_REQUIRES(lock_);
     void forget(Place place) TARN_REQUIRES(lock_);
     bool is_pinned(Place place) const TARN_REQUIRES(lock_);
+    bool is_idle(Place place) const TARN_REQUIRES(lock_);
+    u64 reclaim(u64& budget);  // trackers.cpp
+    static constexpr u64 kReclaimDone = ~u64{0};
+    std::optional<LockedRange> lock_idle(u64& budget);
     void let_go(Place place) TARN_REQUIRES(lock_);
     static tarn_count entries_of(EntrySize size);
     static tarn_count dirty_of(EntrySize size);
@@ -272,6 +279,9 @@ class DirtyTracker {
     RadixTree trees_[2] TARN_GUARDED_BY(lock_);  // by EntrySize
     u64 entries_ TARN_GUARDED_BY(lock_) = 0;
     u32 waiters_ TARN_GUARDED_BY(lock_) = 0;
+    bool enlisted_ TARN_GUARDED_BY(lock_) = false;  // by mount_
+    bool in_reclaim_ = false;                       // under mount_.lock_
+    u64 reclaim_from_ = 0;                          // where reclaim() goes on; of who has set in_reclaim_
     Atomic<u32> mapped_{0};      // 1: something has been mapped since the last trim
     Atomic<u32> zero_pages_{0};  // 1: a zero page has been mapped since the object was made
     Atomic<u64> dirty_{0};       // entries tagged DIRTY; written under lock_

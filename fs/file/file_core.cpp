@@ -19,6 +19,7 @@ static_assert(static_cast<unsigned>(HugeFault::kNoMemory) ==
 static_assert(static_cast<unsigned>(FaultKind::kMkwrite) == TARN_FAULT_MKWRITE);
 
 File file(tarn_inode* inode) { return File(InodeObject::of(inode)); }
+Trackers& trackers(tarn_fs* fs) { return reinterpret_cast<FileSystem*>(fs)->trackers(); }
 
 // Counts by kind: `first` is what a read counts as.
 void count_fault(tarn_inode* inode, tarn_count first, FaultKind kind)
@@ -79,9 +80,13 @@ void tarn_file_count(tarn_inode* inode, tarn_count what)
     InodeObject::of(inode).inode.fs.trackers().count(what);
 }
 
-unsigned long long tarn_fs_counted(tarn_fs* fs, tarn_count what)
+unsigned long long tarn_fs_counted(tarn_fs* fs, tarn_count what) { return trackers(fs).counted(what); }
+
+unsigned long long tarn_fs_reclaimable(tarn_fs* fs) { return trackers(fs).reclaimable(); }
+
+unsigned long long tarn_fs_reclaim(tarn_fs* fs, unsigned long long count)
 {
-    return reinterpret_cast<FileSystem*>(fs)->trackers().counted(what);
+    return trackers(fs).reclaim(count);
 }
 
 int tarn_file_supports_map_sync(tarn_inode* inode)

@@ -83,6 +83,7 @@ static int tarn_dax_show(struct seq_file *seq, void *unused)
 		[TARN_COUNT_FALLBACK_NO_MEMORY] = "fallback_no_memory",
 		[TARN_COUNT_ENTRIES] = "entries_4k",
 		[TARN_COUNT_HUGE_ENTRIES] = "entries_2m",
+		[TARN_COUNT_RECLAIMED] = "entries_reclaimed",
 	};
 	struct tarn_fs *fs = seq->private;
 	unsigned long long dirty;

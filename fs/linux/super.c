@@ -14,6 +14,7 @@
 #include <linux/pagemap.h>
 #include <linux/pfn_t.h>
 #include <linux/seq_file.h>
+#include <linux/shrinker.h>
 #include <linux/statfs.h>
 
 #include "fs/file_core.h"
@@ -433,6 +434,28 @@ static int tarn_unfreeze_fs(struct super_block *sb)
 	return 0;
 }
 
+/*
+ * Memory is short, or drop_caches was asked for. The VFS's shrinker of the mount calls these two, the second with s_umount
+ * held and never out of an allocation that must not re-enter file systems; it is gone before kill_sb. The first may run
+ * without a lock at any time between.
+ */
+static long tarn_nr_cached_objects(struct super_block *sb, struct shrink_control *control)
+{
+	return tarn_fs_reclaimable(tarn_fs(sb));
+}
+
+static long tarn_free_cached_objects(struct super_block *sb, struct shrink_control *control)
+{
+	int entered = tarn_enter(sb);
+	long freed;
+
+	if (entered < 0)
+		return 0;
+	freed = tarn_fs_reclaim(tarn_fs(sb), control->nr_to_scan);
+	tarn_leave(entered);
+	return freed;
+}
+
 const struct super_operations tarn_super_operations = {
 	.alloc_inode = tarn_alloc_inode,
 	.free_inode = tarn_free_inode,
@@ -444,6 +467,8 @@ const struct super_operations tarn_super_operations = {
 	.unfreeze_fs = tarn_unfreeze_fs,
 	.statfs = tarn_statfs,
 	.show_options = tarn_show_options,
+	.nr_cached_objects = tarn_nr_cached_objects,
+	.free_cached_objects = tarn_free_cached_objects,
 };
 
 /* ---- module ------------------------------------------------------------------------------------------- */
