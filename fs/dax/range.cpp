@@ -12,6 +12,7 @@
 //    at the PTE again, we remove the PTE and then look at the reference.
 #include "fs/dax/tracked_block.hpp"
 #include "fs/dax/tracker.hpp"
+#include "fs/trace.h"
 
 namespace tarn {
 
@@ -183,6 +184,7 @@ void LockedRange::hand_over(Pfn page)
     RadixTree& huge = tracker_->tree(EntrySize::kHuge);
     RadixTree& tree = tracker_->tree(EntrySize::kBlock);
     const DirtyTracker::Place whole{EntrySize::kHuge, first_.value >> kHugeShift};
+    tarn_trace_split(tracker_->owner_, first_.value, page.value);
     const bool is_dirty = huge.has_tag(whole.index, Tag::kDirty),
                to_write = huge.has_tag(whole.index, Tag::kToWrite);
     for (u64 i = 0; i < kHugeEntry; i++) {

@@ -216,6 +216,7 @@ class DirtyTracker : public ListNode<DirtyTracker> {
     bool take_mapped() { return mapped_.exchange(0) != 0; }
     bool has_dirty() const { return dirty_.load_acquire() != 0; }
     bool empty() const;
+    tarn_inode* owner() const { return owner_; }
     // One write-back of the file at a time.
     Mutex& write_back_lock() TARN_TS(lock_returned(write_back_lock_)) { return write_back_lock_; }
 

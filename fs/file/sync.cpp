@@ -13,6 +13,7 @@
 // its inode.
 #include "cxxrt/mutant.hpp"
 #include "fs/file/file.hpp"
+#include "fs/trace.h"
 
 namespace tarn {
 
@@ -25,20 +26,22 @@ Status File::sync(FileBlock from, FileBlock last)
         return Ok{};
     MutexGuard guard(tracker_.write_back_lock());
     tracker_.tag_for_write_back(from, last);
-    bool any = false;
+    u64 pages = 0;
     tracker_.each_tagged(Tag::kToWrite, from, last, [&](LockedRange& range) {
         range.zap();
         range.begin_write_back();
         for (FileBlock at = range.first(); at < range.end(); at += 1)
             write_back(range, at);
-        any = true;
+        pages += range.count();
     });
-    if (!any)
+    if (!pages)
         return Ok{};
     Status fenced = fence();
     tracker_.each_tagged(Tag::kWriteBack, from, last, [&](LockedRange& range) {
         fenced ? range.finish_write_back() : range.cancel_write_back();
     });
+    tarn_trace_write_back(tracker_.owner(), from.value, last.value, pages,
+                          fenced ? 0 : to_errno(fenced.error()));
     return fenced;
 }
 

@@ -19,6 +19,7 @@
 #include "fs/file_core.h"
 #include "fs/linux/file.h"
 #include "fs/linux/glue.h"
+#include "fs/linux/trace.h"
 
 /* ---- the mapper ------------------------------------------------------------------------------------------- */
 
@@ -190,6 +191,7 @@ int tarn_mapper_is_pinned(unsigned long long pfn, unsigned long long count)
 void tarn_mapper_attach(struct tarn_inode *inode, unsigned long long block, unsigned long long pfn,
 			unsigned long long count)
 {
+	trace_tarnfs_entry_insert(tarn_vfs_of(inode), block, pfn, count);
 	for (; count; count--, pfn++, block++) {
 		struct page *page = pfn_to_page(pfn);
 
@@ -202,6 +204,7 @@ void tarn_mapper_detach(struct tarn_inode *inode, unsigned long long pfn, unsign
 {
 	if (unlikely(tarn_vfs(tarn_vfs_of(inode))->pages_gone))
 		return;
+	trace_tarnfs_entry_remove(tarn_vfs_of(inode), pfn_to_page(pfn)->index, pfn, count);
 	for (; count; count--, pfn++) {
 		struct page *page = pfn_to_page(pfn);
 
@@ -316,12 +319,32 @@ static int tarn_serve_store(struct vm_fault *vmf, tarn_fault_function serve, con
 	return error;
 }
 
+/* 0: nobody wants to know. */
+static u64 tarn_trace_begin(void)
+{
+	return trace_tarnfs_fault_enabled() || trace_tarnfs_mkwrite_enabled() ? ktime_get_ns() : 0;
+}
+
+static vm_fault_t tarn_trace_end(const struct vm_fault *vmf, enum tarn_fault_kind kind, unsigned int pages,
+				 vm_fault_t result, u64 begin)
+{
+	u64 duration = begin ? ktime_get_ns() - begin : 0;
+
+	if (kind == TARN_FAULT_MKWRITE)
+		trace_tarnfs_mkwrite(vmf, kind, pages, (__force unsigned int)result, duration);
+	else
+		trace_tarnfs_fault(vmf, kind, pages, (__force unsigned int)result, duration);
+	return result;
+}
+
 static vm_fault_t tarn_pte_fault(struct vm_fault *vmf, enum tarn_fault_kind kind)
 {
 	struct tarn_fault_request request = tarn_fault_request(vmf, kind);
+	u64 begin = tarn_trace_begin();
+	int error = kind == TARN_FAULT_READ ? tarn_serve_fault(vmf, tarn_file_fault, &request) :
+					      tarn_serve_store(vmf, tarn_file_fault, &request);
 
-	return tarn_fault_result(kind == TARN_FAULT_READ ? tarn_serve_fault(vmf, tarn_file_fault, &request) :
-							   tarn_serve_store(vmf, tarn_file_fault, &request));
+	return tarn_trace_end(vmf, kind, 1, tarn_fault_result(error), begin);
 }
 
 static vm_fault_t tarn_fault(struct vm_fault *vmf)
@@ -356,10 +379,10 @@ static enum tarn_fault_kind tarn_pmd_fault_kind(const struct vm_fault *vmf)
 }
 
 /* A store to a private mapping needs a page of its own; so does who pins one of its pages for long. */
-static vm_fault_t tarn_pmd_fault(struct vm_fault *vmf)
+static vm_fault_t tarn_serve_pmd_fault(struct vm_fault *vmf, enum tarn_fault_kind kind)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
-	struct tarn_fault_request request = { .kind = tarn_pmd_fault_kind(vmf) };
+	struct tarn_fault_request request = { .kind = kind };
 	int result;
 
 	if ((vmf->flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) && !(vmf->vma->vm_flags & VM_SHARED))
@@ -369,9 +392,17 @@ static vm_fault_t tarn_pmd_fault(struct vm_fault *vmf)
 		return VM_FAULT_FALLBACK;
 	}
 	request.block = linear_page_index(vmf->vma, vmf->address & PMD_MASK);
-	result = request.kind == TARN_FAULT_READ ? tarn_serve_fault(vmf, tarn_file_fault_huge, &request) :
-						   tarn_serve_store(vmf, tarn_file_fault_huge, &request);
+	result = kind == TARN_FAULT_READ ? tarn_serve_fault(vmf, tarn_file_fault_huge, &request) :
+					   tarn_serve_store(vmf, tarn_file_fault_huge, &request);
 	return result > 0 ? VM_FAULT_FALLBACK : tarn_fault_result(result);
+}
+
+static vm_fault_t tarn_pmd_fault(struct vm_fault *vmf)
+{
+	enum tarn_fault_kind kind = tarn_pmd_fault_kind(vmf);
+	u64 begin = tarn_trace_begin();
+
+	return tarn_trace_end(vmf, kind, TARN_HUGE_BLOCKS, tarn_serve_pmd_fault(vmf, kind), begin);
 }
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)

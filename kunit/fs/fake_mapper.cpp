@@ -3,6 +3,7 @@
 #include "kunit/fs/fake_mapper.hpp"
 
 #include "fs/file_core.h"
+#include "fs/trace.h"
 
 using tarn::kunit::FakeMapper;
 
@@ -48,6 +49,9 @@ void tarn_mapper_attach(tarn_inode*, unsigned long long, unsigned long long, uns
 void tarn_mapper_detach(tarn_inode*, unsigned long long, unsigned long long) {}
 void tarn_mapper_mark_dirty(tarn_inode*) { FakeMapper::current->marked_dirty = true; }
 void tarn_mapper_mark_clean(tarn_inode*) { FakeMapper::current->marked_dirty = false; }
+// Nobody traces.
+void tarn_trace_write_back(tarn_inode*, unsigned long long, unsigned long long, unsigned long long, int) {}
+void tarn_trace_split(tarn_inode*, unsigned long long, unsigned long long) {}
 
 tarn_size_t tarn_user_copy_in(const tarn_device*, tarn_user*, void*, tarn_size_t) { return 0; }
 tarn_size_t tarn_user_copy_out(tarn_user*, const void*, tarn_size_t) { return 0; }

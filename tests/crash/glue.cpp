@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "fs/file_core.h"
+#include "fs/trace.h"
 
 using namespace tarn;
 using namespace tarn::crash;
@@ -31,6 +32,9 @@ void tarn_mapper_attach(tarn_inode*, unsigned long long, unsigned long long, uns
 void tarn_mapper_detach(tarn_inode*, unsigned long long, unsigned long long) {}
 void tarn_mapper_mark_dirty(tarn_inode*) {}
 void tarn_mapper_mark_clean(tarn_inode*) {}
+// Nobody traces.
+void tarn_trace_write_back(tarn_inode*, unsigned long long, unsigned long long, unsigned long long, int) {}
+void tarn_trace_split(tarn_inode*, unsigned long long, unsigned long long) {}
 
 tarn_size_t tarn_user_copy_in(const tarn_device* device, tarn_user* from, void* media, tarn_size_t length)
 {

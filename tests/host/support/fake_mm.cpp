@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "fs/inode/inode.hpp"
+#include "fs/trace.h"
 #include "tests/host/support/volume.hpp"
 
 using namespace tarn;
@@ -583,6 +584,9 @@ void tarn_mapper_detach(tarn_inode*, unsigned long long pfn, unsigned long long 
 }
 void tarn_mapper_mark_dirty(tarn_inode* inode) { MapperBackend::mark(inode, true); }
 void tarn_mapper_mark_clean(tarn_inode* inode) { MapperBackend::mark(inode, false); }
+// Nobody traces.
+void tarn_trace_write_back(tarn_inode*, unsigned long long, unsigned long long, unsigned long long, int) {}
+void tarn_trace_split(tarn_inode*, unsigned long long, unsigned long long) {}
 
 // As on the kernel: a copy that runs to its end leaves nothing in the cache, one that stops early has stored its last
 // bytes through the cache.
