@@ -93,7 +93,8 @@ HOSTCC ?= $(or $(shell command -v gcc-12),gcc)
 core-cpp := $(filter-out cxxrt/abi.cpp,$(wildcard cxxrt/*.cpp)) \
 	$(wildcard cxxrt/host/*.cpp pmem/*.cpp fs/*.cpp fs/*/*.cpp fs/*/*/*.cpp)
 test-cpp := $(wildcard tests/host/*.cpp tests/host/*/*.cpp)
-crash-cpp := $(wildcard tests/crash/*.cpp)
+# The scheduler of threads that run one at a time.
+crash-cpp := $(wildcard tests/crash/*.cpp) $(wildcard tests/interleave/*.cpp)
 fuzz-mains := $(wildcard tests/fuzz/media.cpp tests/fuzz/operations.cpp)
 # What the targets share: the emulated machine of the host tests (what of it needs no GoogleTest), and the model of the
 # power-cut tests.

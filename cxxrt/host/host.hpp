@@ -73,9 +73,36 @@ void pretend_time(const tarn_time* now);
 // Makes tarn_random32() repeat from `seed` in this thread; 0: unpredictable again.
 void seed_random(u64 seed);
 
-// Called where a thread would have to wait for another (a lock, tarn_wait_on), again and again until it need not: for
-// tests that run their threads one at a time. Null: it sleeps. Set while no other thread is in the runtime.
-void set_waiter(void (*waiter)());
+// For tests that run their threads one at a time. `on` is what a thread waits for: a lock, or the address
+// given to tarn_wait_on.
+enum class Step : u8 {
+    kTake,     // a lock is about to be taken
+    kRelease,  // it has been let go, or tarn_wait_wake() has been called
+    kOther,    // something else that other threads may see comes next
+};
+struct Turns {
+    // In place of sleeping; again and again, until what is waited for has come.
+    void (*wait)(const void* on);
+    // Called at each step.
+    void (*step)(Step what, const void* on, const char* name);
+};
+// Null: threads sleep. Set while no other thread is in the runtime; it lives as long as it is set.
+void set_turns(const Turns* turns);
+bool has_turns();
+void wait_turn(const void* on);
+// For those who play the world around the core.
+void note_step(Step what, const void* on, const char* name);
+
+// What the runtime keeps for a thread (but for what debug builds know of its locks): who runs several on one
+// exchanges it.
+struct ThreadState {
+    int cpu = -1;
+    unsigned nofs = 0;
+    long allocations_until_failure = -1;
+    u64 random = 0;
+    bool is_looking = false;  // evaluates a condition of tarn_wait_on
+};
+ThreadState& this_thread();
 
 // How deep this thread is in tarn_nofs_begin().
 unsigned nofs_depth();

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <atomic>
+#include <iterator>
 #include <new>
 
 #include "cxxrt/host/debug.hpp"
@@ -45,16 +46,28 @@ void must(int error, const char* what)
         tarn_bug(__FILE__, __LINE__, what);
 }
 
-void (*waiter)() = nullptr;
+constexpr const char* kRankNames[] = {"write-back", "inode",   "inode table", "inode group",
+                                      "retire",     "journal", "flush",       "group",
+                                      "pending",    "tracker", "leaf"};
 
-// Takes a lock by sleeping, or by trying whenever the waiter has let another thread run.
-template <class Lock>
-void acquire(Lock* lock, int (*take)(Lock*), int (*try_take)(Lock*), const char* what)
+const Turns* turns = nullptr;
+
+// `rank` is read only where the lock cannot go meanwhile.
+void step(Step what, const void* lock, const unsigned& rank)
 {
-    if (!waiter)
+    if (turns)
+        note_step(what, lock, rank < std::size(kRankNames) ? kRankNames[rank] : "lock");
+}
+
+// Takes a lock by sleeping, or by trying whenever other threads have had their turn.
+template <class Lock>
+void acquire(Lock* lock, unsigned rank, int (*take)(Lock*), int (*try_take)(Lock*), const char* what)
+{
+    if (!turns)
         return must(take(lock), what);
+    step(Step::kTake, lock, rank);
     while (try_take(lock) != 0)
-        waiter();
+        turns->wait(lock);
 }
 
 // Waiters for one of many addresses. `announced` counts wakes: a waiter looks at the condition outside the
@@ -76,7 +89,18 @@ WaitQueue& wait_queue(const void* address)
 
 }  // namespace
 
-void tarn::host::set_waiter(void (*called)()) { waiter = called; }
+namespace tarn::host {
+
+void set_turns(const Turns* given) { turns = given; }
+bool has_turns() { return turns != nullptr; }
+void wait_turn(const void* on) { turns->wait(on); }
+void note_step(Step what, const void* on, const char* name)
+{
+    if (turns && !this_thread().is_looking)
+        turns->step(what, on, name);
+}
+
+}  // namespace tarn::host
 
 extern "C" {
 
@@ -93,12 +117,14 @@ void tarn_mutex_destroy(struct tarn_mutex* lock)
 void tarn_mutex_lock(struct tarn_mutex* lock, unsigned int nesting)
 {
     note_lock(lock, host(lock).rank, nesting, false);
-    acquire(&host(lock).lock, pthread_mutex_lock, pthread_mutex_trylock, "pthread_mutex_lock");
+    acquire(&host(lock).lock, host(lock).rank, pthread_mutex_lock, pthread_mutex_trylock,
+            "pthread_mutex_lock");
 }
 void tarn_mutex_unlock(struct tarn_mutex* lock)
 {
     note_unlock(lock);
     must(pthread_mutex_unlock(&host(lock).lock), "pthread_mutex_unlock");
+    step(Step::kRelease, &host(lock).lock, host(lock).rank);
 }
 
 void tarn_rwlock_init(struct tarn_rwlock* lock, unsigned int rank, const char*)
@@ -114,22 +140,26 @@ void tarn_rwlock_destroy(struct tarn_rwlock* lock)
 void tarn_rwlock_lock_shared(struct tarn_rwlock* lock, unsigned int nesting)
 {
     note_lock(lock, host(lock).rank, nesting, false);
-    acquire(&host(lock).lock, pthread_rwlock_rdlock, pthread_rwlock_tryrdlock, "pthread_rwlock_rdlock");
+    acquire(&host(lock).lock, host(lock).rank, pthread_rwlock_rdlock, pthread_rwlock_tryrdlock,
+            "pthread_rwlock_rdlock");
 }
 void tarn_rwlock_unlock_shared(struct tarn_rwlock* lock)
 {
     note_unlock(lock);
     must(pthread_rwlock_unlock(&host(lock).lock), "pthread_rwlock_unlock");
+    step(Step::kRelease, &host(lock).lock, host(lock).rank);
 }
 void tarn_rwlock_lock_exclusive(struct tarn_rwlock* lock, unsigned int nesting)
 {
     note_lock(lock, host(lock).rank, nesting, false);
-    acquire(&host(lock).lock, pthread_rwlock_wrlock, pthread_rwlock_trywrlock, "pthread_rwlock_wrlock");
+    acquire(&host(lock).lock, host(lock).rank, pthread_rwlock_wrlock, pthread_rwlock_trywrlock,
+            "pthread_rwlock_wrlock");
 }
 void tarn_rwlock_unlock_exclusive(struct tarn_rwlock* lock)
 {
     note_unlock(lock);
     must(pthread_rwlock_unlock(&host(lock).lock), "pthread_rwlock_unlock");
+    step(Step::kRelease, &host(lock).lock, host(lock).rank);
 }
 
 void tarn_spinlock_init(struct tarn_spinlock* lock, unsigned int rank, const char*)
@@ -144,22 +174,28 @@ void tarn_spinlock_destroy(struct tarn_spinlock* lock)
 void tarn_spinlock_lock(struct tarn_spinlock* lock)
 {
     note_lock(lock, host(lock).rank, 0, true);
+    step(Step::kTake, lock, host(lock).rank);
     while (host(lock).taken.exchange(1, std::memory_order_acquire))
-        waiter ? waiter() : static_cast<void>(sched_yield());
+        turns ? turns->wait(lock) : static_cast<void>(sched_yield());
 }
 void tarn_spinlock_unlock(struct tarn_spinlock* lock)
 {
     note_unlock(lock);
     host(lock).taken.store(0, std::memory_order_release);
+    step(Step::kRelease, lock, host(lock).rank);
 }
 
 void tarn_wait_on(const void* address, int (*condition)(void* argument), void* argument)
 {
     may_sleep("tarn_wait_on");
-    while (waiter) {
-        if (condition(argument))
+    while (turns) {
+        // No wake between the look and the wait.
+        this_thread().is_looking = true;
+        const bool holds = condition(argument) != 0;
+        this_thread().is_looking = false;
+        if (holds)
             return;
-        waiter();
+        turns->wait(address);
     }
     WaitQueue& queue = wait_queue(address);
     for (;;) {
@@ -182,6 +218,7 @@ void tarn_wait_wake(const void* address)
     queue.announced++;
     pthread_cond_broadcast(&queue.changed);
     pthread_mutex_unlock(&queue.lock);
+    note_step(Step::kRelease, address, "wake");
 }
 
 }  // extern "C"

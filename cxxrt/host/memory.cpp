@@ -10,15 +10,12 @@ namespace tarn::host {
 
 namespace {
 
-thread_local long allocations_until_failure = -1;
-thread_local unsigned nofs = 0;
 constinit Atomic<u64> live{0};
 
 bool should_fail()
 {
-    if (allocations_until_failure < 0)
-        return false;
-    return allocations_until_failure-- == 0;
+    long& left = this_thread().allocations_until_failure;
+    return left >= 0 && left-- == 0;
 }
 
 void* allocate(tarn_size_t size)
@@ -40,9 +37,9 @@ void* allocate(tarn_size_t size)
 
 }  // namespace
 
-void fail_allocation_after(long countdown) { allocations_until_failure = countdown; }
+void fail_allocation_after(long countdown) { this_thread().allocations_until_failure = countdown; }
 u64 live_allocations() { return live.load_relaxed(); }
-unsigned nofs_depth() { return nofs; }
+unsigned nofs_depth() { return this_thread().nofs; }
 
 }  // namespace tarn::host
 
@@ -72,13 +69,13 @@ void tarn_memory_free(void* memory)
     std::free(memory);
 }
 
-unsigned int tarn_nofs_begin(void) { return nofs++; }
+unsigned int tarn_nofs_begin(void) { return this_thread().nofs++; }
 
 void tarn_nofs_end(unsigned int state)
 {
-    if (state + 1 != nofs)
+    if (state + 1 != this_thread().nofs)
         tarn_bug(__FILE__, __LINE__, "NOFS scopes end in the order they began in");
-    nofs = state;
+    this_thread().nofs = state;
 }
 
 }  // extern "C"

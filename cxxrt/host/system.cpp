@@ -22,10 +22,9 @@ namespace {
 LogSink log_sink = nullptr;
 void* log_context = nullptr;
 const char* log_prefix = "tarnfs";
-thread_local int pretended_cpu = -1;
+thread_local ThreadState state_of_thread;
 bool time_is_pretended = false;
 tarn_time pretended_time;
-thread_local u64 random_state = 0;
 
 // CRC-32C by table, reflected polynomial: for processors without the instruction.
 constexpr std::array<u32, 256> make_crc_table()
@@ -67,7 +66,7 @@ __attribute__((target("sse4.2"))) u32 crc32c_instruction(u32 crc, const unsigned
 // splitmix64: equal seeds give equal sequences.
 u32 next_random()
 {
-    u64 z = random_state += 0x9e3779b97f4a7c15;
+    u64 z = this_thread().random += 0x9e3779b97f4a7c15;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
     return static_cast<u32>((z ^ (z >> 31)) >> 32);
@@ -81,14 +80,15 @@ void set_log_sink(LogSink sink, void* context)
     log_context = context;
 }
 void set_log_prefix(const char* prefix) { log_prefix = prefix; }
-void pretend_cpu(int cpu) { pretended_cpu = cpu; }
+ThreadState& this_thread() { return state_of_thread; }
+void pretend_cpu(int cpu) { this_thread().cpu = cpu; }
 void pretend_time(const tarn_time* now)
 {
     time_is_pretended = now != nullptr;
     if (now)
         pretended_time = *now;
 }
-void seed_random(u64 seed) { random_state = seed; }
+void seed_random(u64 seed) { this_thread().random = seed; }
 
 namespace {
 
@@ -150,13 +150,17 @@ void tarn_time_now(struct tarn_time* now)
 
 unsigned int tarn_cpu_current(void)
 {
-    if (pretended_cpu >= 0)
-        return static_cast<unsigned>(pretended_cpu);
+    if (this_thread().cpu >= 0)
+        return static_cast<unsigned>(this_thread().cpu);
     int cpu = sched_getcpu();
     return cpu < 0 ? 0 : static_cast<unsigned>(cpu);
 }
 
-void tarn_task_yield(void) { tarn::host::may_sleep("tarn_task_yield"); }
+void tarn_task_yield(void)
+{
+    may_sleep("tarn_task_yield");
+    note_step(Step::kOther, nullptr, "yield");
+}
 
 unsigned long tarn_task_id(void)
 {
@@ -166,7 +170,7 @@ unsigned long tarn_task_id(void)
 
 unsigned int tarn_random32(void)
 {
-    if (random_state)
+    if (this_thread().random)
         return next_random();
     unsigned value = 0;
     if (getrandom(&value, sizeof value, 0) != sizeof value)

@@ -13,6 +13,7 @@
 #include "cxxrt/mutant.hpp"
 #include "tests/crash/sites.hpp"
 #include "tests/crash/workers.hpp"
+#include "tests/interleave/child.hpp"
 
 namespace tarn {
 
@@ -160,7 +161,7 @@ void hunt(const Base& base, const Sites& sites, const Planted& planted, FILE* ou
 bool try_mutant(const Base& base, const Sites& sites, const Planted& planted)
 {
     int status = 0;
-    std::string by = in_child(&status, [&](FILE* output) { hunt(base, sites, planted, output); });
+    std::string by = test::in_child(&status, [&](FILE* output) { hunt(base, sites, planted, output); });
     const bool too_slow = WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF;
     if (WIFSIGNALED(status) && !too_slow)
         by = "a check inside the core\n";

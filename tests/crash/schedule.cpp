@@ -1,136 +1,71 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "tests/crash/schedule.hpp"
 
-#include <condition_variable>
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
-#include <exception>
-#include <mutex>
-#include <thread>
 
-#include "cxxrt/host/host.hpp"
+#include "tests/interleave/scheduler.hpp"
 
 namespace tarn::crash {
 
 namespace {
 
-thread_local int me = -1;
+constexpr const char* kCall = "call";
 
-class Baton {
+// Counts the calls of the two; after some of them the other one goes on.
+class TwoProcessors {
   public:
-    explicit Baton(const Schedule& schedule) : schedule_(schedule) {}
+    explicit TwoProcessors(const Schedule& schedule) : schedule_(schedule) {}
 
-    void run(int who, const std::function<void()>& body, std::exception_ptr& error)
-    {
-        me = who;
-        wait_for_turn();
-        try {
-            body();
-        } catch (...) {
-            error = std::current_exception();
-        }
-        std::lock_guard guard(lock_);
-        is_done_[who] = true;
-        fruitless_ = 0;
-        turn_ = 1 - who;
-        changed_.notify_all();
-    }
-
-    void count_call()
+    void count_call(unsigned me)
     {
         calls_[me]++;
-        fruitless_ = 0;
-        if (stage_ == 0 && me == 0 && calls_[0] >= schedule_.first_calls) {
-            stage_ = 1;
-            change_over();
-        } else if (stage_ == 1 && me == 1 && calls_[1] >= schedule_.second_calls) {
-            stage_ = 2;
-            change_over();
-        }
+        const bool first_ends = stage_ == 0 && me == 0 && calls_[0] >= schedule_.first_calls;
+        const bool second_ends = stage_ == 1 && me == 1 && calls_[1] >= schedule_.second_calls;
+        stage_ += first_ends || second_ends;
+        next_ = first_ends || second_ends ? 1 - me : me;
+        test::Scheduler::step(kCall);
     }
-
-    // The thread that runs cannot go on before the other has. Both may say so many times in turn, with locks
-    // that change hands in between, but not for ever.
-    void blocked()
+    unsigned choose(const test::Decision& decision) const
     {
-        if (++fruitless_ == kMostFruitless) {
-            std::fprintf(stderr, "deadlock between two processors\n");
-            std::abort();
-        }
-        change_over();
+        if (decision.running == test::Decision::kNobody)
+            return static_cast<unsigned>(std::countr_zero(decision.ready));
+        return decision.step == kCall ? next_ : decision.running;
     }
 
   private:
-    static constexpr u64 kMostFruitless = 1000;
-
-    void wait_for_turn()
-    {
-        std::unique_lock guard(lock_);
-        changed_.wait(guard, [this] { return turn_ == me; });
-    }
-    void change_over()
-    {
-        {
-            std::lock_guard guard(lock_);
-            if (is_done_[1 - me])
-                return;
-            turn_ = 1 - me;
-            changed_.notify_all();
-        }
-        wait_for_turn();
-    }
-
     const Schedule schedule_;
-    std::mutex lock_;
-    std::condition_variable changed_;
-    int turn_ = 0;
     int stage_ = 0;
+    unsigned next_ = 0;
     u64 calls_[2] = {};
-    bool is_done_[2] = {};
-    u64 fruitless_ = 0;  // waits since something was stored
 };
 
-Baton* baton = nullptr;
-
-void waiter()
-{
-    if (me < 0) {
-        std::fprintf(stderr, "a lock is taken twice\n");
-        std::abort();
-    }
-    baton->blocked();
-}
+TwoProcessors* processors = nullptr;
 
 }  // namespace
 
 void interleave(const Schedule& schedule, const std::function<void()>& first,
                 const std::function<void()>& second)
 {
-    Baton here(schedule);
-    baton = &here;
-    host::set_waiter(waiter);
-    std::exception_ptr errors[2];
-    std::thread other([&] { here.run(1, second, errors[1]); });
-    std::thread one([&] { here.run(0, first, errors[0]); });
-    one.join();
-    other.join();
-    host::set_waiter(nullptr);
-    baton = nullptr;
-    for (const std::exception_ptr& error : errors)
-        if (error)
-            std::rethrow_exception(error);
+    static test::Scheduler scheduler;
+    TwoProcessors here(schedule);
+    processors = &here;
+    const auto outcome =
+        scheduler.run({first, second}, [&](const test::Decision& decision) { return here.choose(decision); });
+    processors = nullptr;
+    if (outcome == test::Scheduler::Outcome::kDeadlock) {
+        std::fprintf(stderr, "deadlock between two processors\n");
+        std::abort();
+    }
 }
 
 void count_call()
 {
-    if (me >= 0)
-        baton->count_call();
+    if (processors && test::Scheduler::current() != test::Decision::kNobody)
+        processors->count_call(test::Scheduler::current());
 }
 
-void wait_until(const std::function<bool()>& condition)
-{
-    while (!condition())
-        waiter();
-}
+void wait_until(const std::function<bool()>& condition) { test::Scheduler::wait_until(condition); }
 
 }  // namespace tarn::crash

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// Two threads that play two processors, one running at a time: they change over where a schedule says, and
-// where one has to wait for the other.
+// Two threads that play two processors, one running at a time (tests/interleave/scheduler.hpp): they change
+// over where a schedule says, and where one has to wait for the other.
 #pragma once
 #include <functional>
 

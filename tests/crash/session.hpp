@@ -20,23 +20,23 @@ class Session {
     void symlink(const std::string& path, usize length) { make(path, 0120777, std::string(length, 't')); }
     void make(const std::string& path, u32 mode, const std::string& target = {})
     {
-        run(model_.create(path, mode, target), [&] { mount_->create(path, mode, now_, target); });
+        run(model_.create(path, mode, target), [&] { mount_->create(path, mode, now(), target); });
     }
     void link(const std::string& from, const std::string& to)
     {
-        run(model_.link(from, to), [&] { mount_->link(from, to, now_); });
+        run(model_.link(from, to), [&] { mount_->link(from, to, now()); });
     }
     void unlink(const std::string& path)
     {
-        run(model_.unlink(path), [&] { mount_->unlink(path, now_); });
+        run(model_.unlink(path), [&] { mount_->unlink(path, now()); });
     }
     void rmdir(const std::string& path)
     {
-        run(model_.rmdir(path), [&] { mount_->unlink(path, now_); });
+        run(model_.rmdir(path), [&] { mount_->unlink(path, now()); });
     }
     void rename(const std::string& from, const std::string& to)
     {
-        run(model_.rename(from, to), [&] { mount_->rename(from, to, now_); });
+        run(model_.rename(from, to), [&] { mount_->rename(from, to, now()); });
     }
     void write(const std::string& path, u64 offset, u64 length, u64 piece = ~u64{0});
     void append(const std::string& path, u64 length);
@@ -47,7 +47,7 @@ class Session {
     void store_behind(const std::string& path);
     void sync(const std::string& path)
     {
-        run(model_.sync(path), [&] { mount_->sync(path, now_); });
+        run(model_.sync(path), [&] { mount_->sync(path, now()); });
     }
     void sync_data(const std::string& path)
     {
@@ -55,7 +55,7 @@ class Session {
     }
     void chmod(const std::string& path, u32 mode, u32 uid)
     {
-        run(model_.set_attributes(path, mode, uid), [&] { mount_->set_attributes(path, mode, uid, now_); });
+        run(model_.set_attributes(path, mode, uid), [&] { mount_->set_attributes(path, mode, uid, now()); });
     }
     void settle() { mount_->settle(); }
     void hold(const std::string& path)
@@ -74,7 +74,7 @@ class Session {
     // What a small namespace begins with.
     void populate();
 
-    static void set_now(s64 now) { now_ = now; }
+    static void set_now(s64 now) { Session::now() = now; }
     // Of the operations since the last call.
     std::vector<Change> take_changes() { return std::move(changes_); }
     // Whether one of them was not refused.
@@ -98,7 +98,8 @@ class Session {
     Pmem& pmem_;
     Model model_;
     std::unique_ptr<Mount> mount_;
-    static inline thread_local s64 now_ = 1000;  // of the operation of this thread
+    // The time of the operation of this processor.
+    static s64& now();
     std::vector<Change> changes_;
     bool has_done_ = false;
 };

@@ -184,24 +184,4 @@ Found explore(const Base& base, const Plan& plan)
     return found;
 }
 
-std::string in_child(int* status, const std::function<void(FILE*)>& body)
-{
-    FILE* output = std::tmpfile();
-    std::fflush(nullptr);
-    const pid_t child = fork();
-    if (child == 0) {
-        body(output);
-        std::fflush(output);
-        _exit(0);
-    }
-    waitpid(child, status, 0);
-    std::rewind(output);
-    std::string text;
-    char line[4096];
-    while (std::fgets(line, sizeof line, output))
-        text += line;
-    std::fclose(output);
-    return text;
-}
-
 }  // namespace tarn::crash

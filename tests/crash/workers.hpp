@@ -23,7 +23,4 @@ struct Found {
 // Prints what it finds.
 Found explore(const Base& base, const Plan& plan);
 
-// Runs `body` in a process of its own and returns what it printed to its stream; `status` as of waitpid.
-std::string in_child(int* status, const std::function<void(FILE*)>& body);
-
 }  // namespace tarn::crash
