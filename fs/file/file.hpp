@@ -135,7 +135,7 @@ class File {
 
     void forget(FileBlock from, FileBlock last);
     Status split_at(FileBlock at);
-    void write_back(const LockedRange& range, FileBlock at);
+    void write_back(const LockedRange& range);
 
     InodeObject& object_;
     Inode& inode_;

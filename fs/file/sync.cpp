@@ -30,8 +30,7 @@ Status File::sync(FileBlock from, FileBlock last)
     tracker_.each_tagged(Tag::kToWrite, from, last, [&](LockedRange& range) {
         range.zap();
         range.begin_write_back();
-        for (FileBlock at = range.first(); at < range.end(); at += 1)
-            write_back(range, at);
+        write_back(range);
         pages += range.count();
     });
     if (!pages)
@@ -45,12 +44,14 @@ Status File::sync(FileBlock from, FileBlock last)
     return fenced;
 }
 
-void File::write_back(const LockedRange& range, FileBlock at)
+void File::write_back(const LockedRange& range)
 {
     if (mutant(Mutant::kStoreNotWrittenBack))
         return;
-    if (std::optional<Pfn> page = range.pfn(at))
-        media_.write_back(media_.at(media_.block_of_pfn(*page)), kBlockSize);
+    const u64 at_once = range.is_huge() ? range.count() : 1;
+    for (FileBlock at = range.first(); at < range.end(); at += at_once)
+        if (std::optional<Pfn> page = range.pfn(at))
+            media_.write_back(media_.at(media_.block_of_pfn(*page)), at_once * kBlockSize);
 }
 
 bool File::trim()
