@@ -55,7 +55,23 @@ void FakeMm::pin(u64 pfn)
 
 void FakeMm::unpin(u64 pfn)
 {
+    host::note_step(host::Step::kOther, nullptr, "unpin");
     device_.unpin(pfn - device_.device().first_pfn);
+}
+
+void FakeMm::step(const char* what)
+{
+    host::note_step(host::Step::kOther, nullptr, what);
+    if (hook)
+        hook(what);
+}
+
+void FakeMm::store_pinned(u64 pfn, u64 offset, const void* data, u64 length)
+{
+    host::note_step(host::Step::kOther, nullptr, "store through a pin");
+    std::memcpy(page(pfn) + offset, data, length);
+    if (stored)
+        stored(pfn, offset, length);
 }
 
 std::optional<FakeMm::Owner> FakeMm::owner(u64 pfn)
@@ -97,16 +113,20 @@ std::optional<FakeMm::Pte> FakeMapping::find(u64 block) const
 
 bool FakeMapping::try_store(u64 offset, const void* data, u64 length)
 {
+    host::note_step(host::Step::kOther, nullptr, "store");
     std::lock_guard guard(mm_.lock_);
     auto pte = find(offset / kBlockSize);
     if (!pte || !pte->writable)
         return false;
     std::memcpy(mm_.page(pte->pfn) + offset % kBlockSize, data, length);
+    if (mm_.stored)
+        mm_.stored(pte->pfn, offset % kBlockSize, length);
     return true;
 }
 
 bool FakeMapping::try_load(u64 offset, void* data, u64 length)
 {
+    host::note_step(host::Step::kOther, nullptr, "load");
     std::lock_guard guard(mm_.lock_);
     auto pte = find(offset / kBlockSize);
     if (!pte)
@@ -177,8 +197,13 @@ int FakeMapping::pin(u64 block, tarn_fault_kind kind, u64* pfn)
 {
     for (;;) {
         {
+            host::note_step(host::Step::kOther, nullptr, "pin");
             std::lock_guard guard(mm_.lock_);
             auto pte = find(block);
+            if (pte && pte->zero && kind == TARN_FAULT_READ) {
+                *pfn = kZeroPage;
+                return 0;
+            }
             if (pte && !pte->zero && (kind == TARN_FAULT_READ || pte->writable)) {
                 *pfn = pte->pfn;
                 mm_.pin(*pfn);
@@ -216,6 +241,27 @@ bool FakeMapping::is_huge(u64 block)
     return pmds_.count(block / TARN_HUGE_BLOCKS) != 0;
 }
 
+std::vector<FakeMapping::Page> FakeMapping::pages()
+{
+    std::lock_guard guard(mm_.lock_);
+    std::vector<Page> pages;
+    for (const auto& [block, pte] : ptes_)
+        pages.push_back({block, pte.pfn, pte.writable, pte.zero});
+    for (const auto& [huge, pmd] : pmds_)
+        for (u64 i = 0; i < TARN_HUGE_BLOCKS; i++)
+            pages.push_back(
+                {huge * TARN_HUGE_BLOCKS + i, pmd.zero ? 0 : pmd.pfn + i, pmd.writable, pmd.zero});
+    return pages;
+}
+
+void FakeMapping::unmap()
+{
+    host::note_step(host::Step::kOther, nullptr, "munmap");
+    std::lock_guard guard(mm_.lock_);
+    ptes_.clear();
+    pmds_.clear();
+}
+
 void FakeMapping::copy_from(FakeMapping& parent)
 {
     std::lock_guard guard(mm_.lock_);
@@ -227,8 +273,7 @@ void FakeMapping::copy_from(FakeMapping& parent)
 struct MapperBackend {
     static int install(tarn_fault& fault, u64 block, u64 count, FakeMm::Pte wanted)
     {
-        if (mm().hook)
-            mm().hook("install");
+        mm().step("install");
         std::lock_guard guard(mm().lock_);
         if (mm().failing_installs_ > 0) {
             mm().failing_installs_--;
@@ -252,8 +297,7 @@ struct MapperBackend {
     }
     static int install_huge(tarn_fault& fault, FakeMm::Pte wanted)
     {
-        if (mm().hook)
-            mm().hook("install");
+        mm().step("install");
         std::lock_guard guard(mm().lock_);
         if (mm().failing_installs_ > 0) {
             mm().failing_installs_--;
@@ -279,8 +323,9 @@ struct MapperBackend {
     }
     static void zap(tarn_inode* inode, u64 block, u64 count)
     {
-        if (mm().hook)
-            mm().hook("zap");
+        mm().step("zap");
+        if (mm().zapping)
+            mm().zapping(block, count);
         std::lock_guard guard(mm().lock_);
         mm().zaps_.fetch_add(1);
         const u64 end = block + count < block ? ~0ull : block + count;
@@ -295,6 +340,7 @@ struct MapperBackend {
     }
     static bool is_pinned(u64 pfn, u64 count)
     {
+        host::note_step(host::Step::kOther, nullptr, "is pinned?");
         for (; count; count--, pfn++)
             if (mm().device().is_pinned(pfn - mm().device().device().first_pfn))
                 return true;

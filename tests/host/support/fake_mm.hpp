@@ -23,6 +23,42 @@ namespace tarn::test {
 class FakeMapping;
 class FakeFile;
 
+// A lock of the VFS, for the guards of the standard library. Waits as the locks of the runtime do.
+class VfsLock {
+  public:
+    void lock()
+    {
+        acquire([this] { return lock_.try_lock(); }, [this] { lock_.lock(); });
+    }
+    void unlock()
+    {
+        lock_.unlock();
+        host::note_step(host::Step::kRelease, this, "VFS");
+    }
+    void lock_shared()
+    {
+        acquire([this] { return lock_.try_lock_shared(); }, [this] { lock_.lock_shared(); });
+    }
+    void unlock_shared()
+    {
+        lock_.unlock_shared();
+        host::note_step(host::Step::kRelease, this, "VFS");
+    }
+
+  private:
+    template <class Try, class Take>
+    void acquire(Try try_take, Take take)
+    {
+        if (!host::has_turns())
+            return take();
+        host::note_step(host::Step::kTake, this, "VFS");
+        while (!try_take())
+            host::wait_turn(this);
+    }
+
+    std::shared_mutex lock_;
+};
+
 class FakeMm {
   public:
     // One at a time: the core finds it through the mapper's functions.
@@ -49,6 +85,12 @@ class FakeMm {
     void fail_installs(int count) { failing_installs_ = count; }
     // Called at the beginning of a zap or an install, entry locks held: to let something happen at that moment.
     std::function<void(const char* what)> hook;
+    // Called with the blocks when a zap begins.
+    std::function<void(u64 block, u64 count)> zapping;
+    // Called when something has been stored into a page without the core.
+    std::function<void(u64 pfn, u64 offset, u64 length)> stored;
+    // Somebody who has the page pinned stores into it.
+    void store_pinned(u64 pfn, u64 offset, const void* data, u64 length);
 
     u64 zaps() const { return zaps_.load_relaxed(); }
     u64 installs() const { return installs_.load_relaxed(); }
@@ -63,6 +105,8 @@ class FakeMm {
         bool writable = false;
         bool zero = false;
     };
+    // A step that other threads may see: told to who schedules them, then to the hook.
+    void step(const char* what);
 
     TestDevice& device_;
     std::mutex lock_;  // page tables and everything below
@@ -110,13 +154,23 @@ class FakeMapping {
     void allow_huge() { may_be_huge_ = true; }
     // Faults so far.
     u64 faults() const { return faults_.load_relaxed(); }
-    // Takes a reference to the block's page, as GUP does: faults until the PTE allows it. 0 or errno.
+    // Takes a reference to the block's page, as GUP does: faults until the PTE allows it. 0 or errno. The
+    // zero page is nobody's: kZeroPage, not to be unpinned.
+    static constexpr u64 kZeroPage = ~0ull;
     int pin(u64 block, tarn_fault_kind kind, u64* pfn);
 
     bool is_mapped(u64 block);
     bool is_writable(u64 block);
     bool is_zero_page(u64 block);
     bool is_huge(u64 block);  // mapped by a PMD
+    // The pages mapped now, block by block.
+    struct Page {
+        u64 block, pfn;
+        bool writable, zero;
+    };
+    std::vector<Page> pages();
+    // munmap and mmap again: PTEs go, nobody is told.
+    void unmap();
     // What fork does to a shared mapping: the child begins with the parent's PTEs.
     void copy_from(FakeMapping& parent);
 
@@ -233,8 +287,8 @@ class FakeFile {
     u64 blocks();
 
   private:
-    std::shared_mutex i_rwsem_;
-    std::shared_mutex invalidate_lock_;
+    VfsLock i_rwsem_;
+    VfsLock invalidate_lock_;
     tarn_inode inode_;
     u32 mode_ = 0;  // 0: inode_ has not been opened or created
     bool discard_ = false;

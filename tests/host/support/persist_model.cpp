@@ -6,7 +6,13 @@
 namespace tarn::test {
 
 PersistModel::PersistModel(TestDevice& device, void (*at_fence)(void* context), void* context)
-    : device_(device), at_fence_(at_fence), context_(context), durable_(device.image())
+    : device_(device),
+      at_fence_(at_fence),
+      context_(context),
+      durable_(device.image()),
+      flying_(device.blocks()),
+      arrived_(durable_.size() / kLineSize),
+      is_touched_(device.blocks())
 {
     host::pretend_cpu(0);
     device_.set_observer({this, on_event});
@@ -18,32 +24,66 @@ PersistModel::~PersistModel()
     host::pretend_cpu(-1);
 }
 
+void PersistModel::touch(u64 block)
+{
+    if (is_touched_[block])
+        return;
+    is_touched_[block] = true;
+    touched_.push_back(block);
+}
+
+void PersistModel::reset(const std::vector<std::byte>& base)
+{
+    for (u64 block : touched_) {
+        const u64 offset = block * kBlockSize;
+        std::memcpy(durable_.data() + offset, base.data() + offset, kBlockSize);
+        std::memcpy(device_.bytes() + offset, base.data() + offset, kBlockSize);
+        std::fill_n(arrived_.begin() + static_cast<long>(offset / kLineSize), kBlockSize / kLineSize, 0);
+        flying_[block] = 0;
+        is_touched_[block] = false;
+    }
+    touched_.clear();
+    in_flight_.clear();
+    order_ = 0;
+}
+
 // The lines that overlap the range are on their way with what they hold now.
 void PersistModel::send(u64 offset, u64 length)
 {
-    if (!length)
-        return;
-    Lines& lines = in_flight_[tarn_cpu_current()];
-    for (u64 number = offset / kLineSize; number <= (offset + length - 1) / kLineSize; number++) {
-        const std::byte* bytes = device_.bytes() + number * kLineSize;
-        Line& line = lines[number];
-        line.bytes.assign(bytes, bytes + kLineSize);
-        line.order = ++order_;
+    const u64 end = round_up(offset + length, kLineSize);
+    for (u64 at = round_down(offset, kLineSize); length && at < end;) {
+        const u64 piece = min(end, round_down(at, kBlockSize) + kBlockSize) - at;
+        send_lines(at, piece);
+        at += piece;
     }
+}
+
+void PersistModel::send_lines(u64 offset, u64 length)
+{
+    const u64 block = offset / kBlockSize;
+    const std::byte* bytes = device_.bytes() + offset;
+    if (!flying_[block] && std::memcmp(bytes, durable_.data() + offset, length) == 0)
+        return;
+    touch(block);
+    flying_[block]++;
+    in_flight_[tarn_cpu_current()].push_back({offset, ++order_, {bytes, bytes + length}});
 }
 
 // What another processor sent later, and has fenced, is newer and stays.
 void PersistModel::arrive()
 {
-    Lines& lines = in_flight_[tarn_cpu_current()];
-    for (const auto& [number, line] : lines) {
-        u64& newest = arrived_[number];
-        if (line.order < newest)
-            continue;
-        newest = line.order;
-        std::memcpy(durable_.data() + number * kLineSize, line.bytes.data(), kLineSize);
+    std::vector<Sent>& all = in_flight_[tarn_cpu_current()];
+    for (const Sent& sent : all) {
+        flying_[sent.offset / kBlockSize]--;
+        for (u64 at = 0; at < sent.bytes.size(); at += kLineSize) {
+            u64& newest = arrived_[(sent.offset + at) / kLineSize];
+            if (sent.order < newest)
+                continue;
+            newest = sent.order;
+            std::memcpy(durable_.data() + sent.offset + at, sent.bytes.data() + at, kLineSize);
+        }
     }
-    lines.clear();
+    all.clear();
 }
 
 int PersistModel::on_event(void* context, const host::Event& event)

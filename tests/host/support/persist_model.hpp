@@ -9,8 +9,8 @@
 // For one thread, which plays processor 0, and others by host::pretend_cpu: were it told which one it really runs on, it
 // would lose what it had sent whenever it is moved to another.
 #pragma once
+#include <map>
 #include <random>
-#include <unordered_map>
 #include <vector>
 
 #include "tests/host/support/device.hpp"
@@ -33,22 +33,31 @@ class PersistModel {
     // ... or some words of them.
     std::vector<std::byte> some(std::mt19937_64& random) const;
 
+    // Back to `base`, which was all of the device once, durable, and nothing under way. Costs what has
+    // changed: stores that were never written back must have been told by touch().
+    void reset(const std::vector<std::byte>& base);
+    void touch(u64 block);
+
   private:
-    struct Line {
-        std::vector<std::byte> bytes;  // when it was sent
+    struct Sent {
+        u64 offset;                    // whole lines of one block
         u64 order;                     // of sending, over all processors
+        std::vector<std::byte> bytes;  // when they were sent
     };
-    using Lines = std::unordered_map<u64, Line>;  // by number
     static int on_event(void* context, const host::Event& event);
     void send(u64 offset, u64 length);
+    void send_lines(u64 offset, u64 length);
     void arrive();
 
     TestDevice& device_;
     void (*at_fence_)(void* context);
     void* context_;
     std::vector<std::byte> durable_;
-    std::unordered_map<unsigned, Lines> in_flight_;  // by processor
-    std::unordered_map<u64, u64> arrived_;           // by line: the order of what is durable
+    std::map<unsigned, std::vector<Sent>> in_flight_;  // by processor
+    std::vector<u32> flying_;                          // by block: how many of them
+    std::vector<u64> arrived_;                         // by line: the order of what is durable
+    std::vector<u64> touched_;                         // blocks that may differ from what they were at first
+    std::vector<bool> is_touched_;
     u64 order_ = 0;
 };
 
