@@ -11,13 +11,14 @@
 #   tools/{mkfs,fsck,tarnfs}.cpp    one program each; any other tools/*.cpp is linked into all three
 #   tests/host/*.cpp  tests/host/*/*.cpp   one GoogleTest program (main is supplied), with TARN_DEBUG
 #   tests/crash/*.cpp               the crash explorer, with a build of the core of its own
+#   tests/interleave/*.cpp          threads in the DAX engine in every order, with that build
 #   tests/fuzz/{media,operations}.cpp   one libFuzzer program each; any other tests/fuzz/*.cpp but mutate.cpp is in both
 #   tests/compile_fail/*.cpp        each must fail to compile with its `// expect-error: REGEX` and compile with -DFIXED
 #
 # Where things land:
 #   build/<kernel release>/{tarn_pmem,tarnfs}.ko      (objects in obj/ beside them)
 #   build/tools/{mkfs.tarnfs,fsck.tarnfs,tarnfs}
-#   build/host/{asan,tsan}/tarn_tests  build/host/crash/tarn_crash
+#   build/host/{asan,tsan}/tarn_tests  build/host/crash/{tarn_crash,tarn_interleave}
 #   build/host/fuzz/{media,operations}
 #
 # A part of `make test` is a target test-PART whose last line reads "N passed, N failed".
@@ -93,8 +94,10 @@ HOSTCC ?= $(or $(shell command -v gcc-12),gcc)
 core-cpp := $(filter-out cxxrt/abi.cpp,$(wildcard cxxrt/*.cpp)) \
 	$(wildcard cxxrt/host/*.cpp pmem/*.cpp fs/*.cpp fs/*/*.cpp fs/*/*/*.cpp)
 test-cpp := $(wildcard tests/host/*.cpp tests/host/*/*.cpp)
-# The scheduler of threads that run one at a time.
-crash-cpp := $(wildcard tests/crash/*.cpp) $(wildcard tests/interleave/*.cpp)
+# The scheduler of threads that run one at a time is of both.
+crash-cpp := $(wildcard tests/crash/*.cpp) tests/interleave/scheduler.cpp tests/interleave/child.cpp
+interleave-cpp := $(wildcard tests/interleave/*.cpp) \
+	$(patsubst %,tests/host/support/%.cpp,device fake_mm persist_model volume)
 fuzz-mains := $(wildcard tests/fuzz/media.cpp tests/fuzz/operations.cpp)
 # What the targets share: the emulated machine of the host tests (what of it needs no GoogleTest), and the model of the
 # power-cut tests.
@@ -141,7 +144,8 @@ $(B)/host/$(1)/flags: FORCE
 $(B)/host/$(1)/libtarn.a: $(core-cpp:%.cpp=$(B)/host/$(1)/%.o)
 	$$(call say,AR,$$@)
 	$$(Q)ar rcs $$@.$$$$$$$$ $$^ && mv $$@.$$$$$$$$ $$@
--include $$(patsubst %.cpp,$(B)/host/$(1)/%.d,$(core-cpp) $(test-cpp) $(crash-cpp) $(fuzz-cpp) $(tool-mains) $(tool-cpp))
+-include $$(patsubst %.cpp,$(B)/host/$(1)/%.d,$(sort $(core-cpp) $(test-cpp) $(crash-cpp) \
+	$(interleave-cpp) $(fuzz-cpp) $(tool-mains) $(tool-cpp)))
 endef
 $(foreach v,$(variants),$(eval $(call host-variant,$(v))))
 
@@ -170,6 +174,10 @@ $(B)/host/crash/tarn_crash: $(crash-cpp:%.cpp=$(B)/host/crash/%.o) $(B)/host/cra
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(flags-crash) -no-pie -pthread -o $@.$$$$ $^ && mv $@.$$$$ $@
 
+$(B)/host/crash/tarn_interleave: $(interleave-cpp:%.cpp=$(B)/host/crash/%.o) $(B)/host/crash/libtarn.a
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(flags-crash) -no-pie -pthread -o $@.$$$$ $^ && mv $@.$$$$ $@
+
 define fuzz-program
 $(patsubst tests/fuzz/%.cpp,$(B)/host/fuzz/%,$(1)): $(patsubst %.cpp,$(B)/host/fuzz/%.o,$(1) $(fuzz-shared) $(fuzz-model)) \
 		$(B)/host/fuzz/libtarn.a
@@ -190,7 +198,7 @@ $(foreach t,tools/fsck.cpp tools/tarnfs.cpp,$(eval $(call asan-tool-rule,$(t))))
 # ---- tests -------------------------------------------------------------------------------------------------
 
 # The parts of `make test`, in order; each is there once what it runs is there.
-test-parts := check build $(if $(wildcard tests/compile_fail/*.cpp),compile-fail) $(if $(test-cpp),host host-tsan) crash \
+test-parts := check build $(if $(wildcard tests/compile_fail/*.cpp),compile-fail) $(if $(test-cpp),host host-tsan) crash interleavings \
 	$(if $(fuzz-mains),fuzz) $(if $(wildcard tests/guest/run),guest) $(if $(wildcard kunit/*/linux/*.c),kunit)
 
 .PHONY: test setup $(test-parts:%=test-%)
@@ -218,6 +226,12 @@ test-host-tsan: $(B)/host/tsan/tarn_tests
 .PHONY: crash crash-soak
 crash: test-crash
 test-crash: $(B)/host/crash/tarn_crash
+	$(Q)$< --jobs $$(nproc)
+
+# Every schedule of two and three threads in the DAX engine, up to a bound, and planted bugs that have to be found.
+.PHONY: interleavings interleavings-soak
+interleavings: test-interleavings
+test-interleavings: $(B)/host/crash/tarn_interleave
 	$(Q)$< --jobs $$(nproc)
 
 # Inputs that are the same each time. `make fuzz` makes others, for so many seconds for each target.
@@ -282,7 +296,7 @@ test-kunit: debug-modules
 
 # The long forms: what is random goes on SOAK times as long (13: 52 power cuts on each kernel).
 SOAK ?= 13
-soak-parts := soak-host crash-soak soak-fuzz soak-guest
+soak-parts := soak-host crash-soak interleavings-soak soak-fuzz soak-guest
 .PHONY: soak $(soak-parts)
 soak: setup
 	$(Q)TARN_BUILD=$(B) tests/run $(soak-parts)
@@ -294,6 +308,10 @@ soak-host: $(B)/host/asan/tarn_tests
 crash-soak: $(B)/host/crash/tarn_crash
 	$(Q)$< --jobs $$(nproc) --seed $$(date +%s) --thorough $(SOAK) --states $$(($(SOAK) * 1000000)) \
 		--seconds $$(($(SOAK) * 240))
+
+# One more preemption.
+interleavings-soak: $(B)/host/crash/tarn_interleave
+	$(Q)$< --jobs $$(nproc) --two 3 --three 2
 
 # Of each target about an hour.
 soak-fuzz: fuzz-programs
@@ -345,7 +363,7 @@ modules_install: need-kernel $(kernels:%=modules_install-%)
 .PHONY: compile_commands.json
 compile_commands.json:
 	$(Q)scripts/compile-commands -o $@ --cxx '$(CXX) $(host-flags) -DTARN_DEBUG=1' --core-flags='$(core-flags)' \
-		$(foreach k,$(kernels),--objects $(B)/$(k)/obj=$(kdir-$(k))) -- $(sort $(core-cpp) $(test-cpp) $(crash-cpp) $(fuzz-cpp) tests/fuzz/mutate.cpp $(tool-mains) $(tool-cpp))
+		$(foreach k,$(kernels),--objects $(B)/$(k)/obj=$(kdir-$(k))) -- $(sort $(core-cpp) $(test-cpp) $(crash-cpp) $(interleave-cpp) $(fuzz-cpp) tests/fuzz/mutate.cpp $(tool-mains) $(tool-cpp))
 
 .PHONY: clean
 clean:
@@ -376,12 +394,14 @@ help:
 #:   make cost               docs/cost.md: fences, lines and bytes of each operation, from the host tests
 #:   make test-host-tsan     the same under TSan
 #:   make crash              power cuts in the core, in every way, and planted bugs that must be found
+#:   make interleavings      threads in the DAX engine in every order, up to a bound, and planted bugs that must be found
 #:   make test-fuzz          damaged images and operation sequences: the kept inputs and some thousand new ones
 #:   make test-guest         both modules in QEMU on the stock kernels; KVER picks one
 #:   make test-kunit         KUnit in the debug kernel (KASAN, lockdep, UBSAN ...)
 #:   make debug-modules      modules for that kernel, for scripts/guest --kernel debug
 #: Soak
-#:   make soak               the long forms: hours; the parts are soak-host, crash-soak, soak-fuzz, soak-guest
+#:   make soak               the long forms: hours; the parts are soak-host, crash-soak,
+#:                           interleavings-soak, soak-fuzz, soak-guest
 #:   make crash-soak         that part of it
 #:     SOAK=N                  how many times as long as in `make test` (default 13)
 #:   make fuzz               coverage-guided fuzzing of random inputs, then "N passed, N failed"

@@ -52,6 +52,35 @@ enum class Mutant : u8 {
     kRecoverOwnJournal,    // recovery reads as many journals as this machine has processors: one
     kRecoverUnordered,     // recovery applies journal after journal, not by sequence
     kReplayBelowFloor,     // recovery replays what another journal's floor says is over
+    // Mappings: caught by tests/interleave.
+    kFirstOfMappings,
+    kWriteBackBeforeZap = kFirstOfMappings,  // fsync writes lines back, then un-maps
+    kInstallUnlocked,                        // an entry is not locked while its page becomes writable
+    kTagAfterInstall,                        // DIRTY comes behind the PTE
+    kWriteBackStays,                         // install_writable leaves WRITEBACK
+    kCleanBeforeFence,                       // DIRTY goes before the fence
+    kSyncsTogether,                          // two write-backs of a file at a time
+    kSyncTakesLater,                         // a write-back visits what becomes dirty after it began
+    kSmallTaggedFirst,                       // it tags entries of 4 KiB before those of 2 MiB
+    kPinnedIsClean,                          // it makes a page clean that is pinned
+    kTrimIgnoresPins,                        // an entry goes while its page is pinned
+    kTrimKeepsMappings,                      // ... while it is mapped
+    kCleanedGoesMapped,                      // ... a cleaned one that a load has mapped again
+    kShrinkIgnoresPins,                      // truncation frees a block that is pinned
+    kPunchIgnoresPins,                       // so does punching
+    kPunchKeepsMappings,                     // punching frees a block that is mapped
+    kCutUnlocked,                            // truncation and punching do not hold invalidate_lock
+    kHugeNotSplit,                           // ... leave a 2 MiB entry whole
+    kSplitForgetsDirty,                      // the parts of a 2 MiB entry are clean
+    kSplitForgetsToWrite,                    // ... not visited by the write-back under way
+    kFaultKeepsZeroPages,                    // a store into a hole leaves the zero pages of others
+    kHugeKeepsZeroPages,                     // ... of 2 MiB
+    kWriteKeepsZeroPages,                    // so does write(2)
+    kFaultBelievesLook,                      // a fault does not look again at a hole under Inode::lock
+    kWriteBelievesLook,                      // nor does write(2)
+    kFaultBehindEnd,                         // a fault does not look at the size
+    kWidenTakesLocked,                       // neighbours are mapped whoever has them locked
+    kUnlockForgetsWaiters,                   // unlocking an entry wakes nobody
     kCount
 };
 

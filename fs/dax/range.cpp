@@ -10,6 +10,7 @@
 //  - A pin taken before the zap may store without any PTE, at any time: such a page does not get WRITEBACK and stays
 //    DIRTY. A pin cannot begin after the zap without a new PTE: whoever pins first takes the reference and then looks
 //    at the PTE again, we remove the PTE and then look at the reference.
+#include "cxxrt/mutant.hpp"
 #include "fs/dax/tracked_block.hpp"
 #include "fs/dax/tracker.hpp"
 #include "fs/trace.h"
@@ -77,7 +78,8 @@ void LockedRange::begin_write_back()
 {
     each_entry([this](RadixTree& tree, auto place, TrackedBlock entry) TARN_NO_ANALYSIS {
         tree.clear_tag(place.index, Tag::kToWrite);
-        if (entry.has_page() && !entry.is_mapped() && !tracker_->is_pinned(place))
+        const bool may_change = tracker_->is_pinned(place) && !mutant(Mutant::kPinnedIsClean);
+        if (entry.has_page() && !entry.is_mapped() && !may_change)
             tree.set_tag(place.index, Tag::kWriteBack);
     });
 }
@@ -89,7 +91,8 @@ void LockedRange::finish_write_back()
             return;
         tree.clear_tag(place.index, Tag::kWriteBack);
         tracker_->clear_dirty(place);
-        if (!entry.is_mapped() && !tracker_->is_pinned(place))
+        const bool is_mapped = entry.is_mapped() && !mutant(Mutant::kCleanedGoesMapped);
+        if (!is_mapped && !tracker_->is_pinned(place))
             tracker_->let_go(place);
     });
 }
@@ -106,7 +109,7 @@ bool LockedRange::trim()
     each_entry([&](RadixTree& tree, auto place, TrackedBlock entry) TARN_NO_ANALYSIS {
         if (!entry.has_page())
             return;
-        if (tracker_->is_pinned(place))
+        if (tracker_->is_pinned(place) && !mutant(Mutant::kTrimIgnoresPins))
             tracker_->set_dirty(place);
         if (tree.has_tag(place.index, Tag::kDirty))
             dirty = true;
@@ -196,9 +199,9 @@ void LockedRange::hand_over(Pfn page)
         }
         tree.replace(part.index, TrackedBlock(tree.get(part.index)).with_page(pfn).word());
         tracker_->mount_.count(TARN_COUNT_ENTRIES);
-        if (is_dirty)
+        if (is_dirty && !mutant(Mutant::kSplitForgetsDirty))
             tracker_->set_dirty(part);
-        if (to_write)
+        if (to_write && !mutant(Mutant::kSplitForgetsToWrite))
             tree.set_tag(part.index, Tag::kToWrite);
     }
     tracker_->clear_dirty(whole);
@@ -217,7 +220,8 @@ void LockedEntry::widen(FileBlock first, FileBlock end)
     RadixTree::Spare none;  // the entries lie in one node
     SpinGuard guard(tracker_->lock_);
     auto try_lock = [&](u64 index) TARN_NO_ANALYSIS {
-        return tracker_->try_lock({EntrySize::kBlock, index}, none) == DirtyTracker::Attempt::kLocked;
+        return tracker_->try_lock({EntrySize::kBlock, index}, none) == DirtyTracker::Attempt::kLocked ||
+               mutant(Mutant::kWidenTakesLocked);
     };
     for (; first_ > first && try_lock(first_.value - 1); first_ = first_ - 1)
         count_++;
@@ -249,15 +253,22 @@ Status DirtyTracker::adopt(EntrySize size, const PageRun& run)
 Status LockedEntry::install_writable(tarn_fault* fault, const PageRun& run)
 {
     TARN_BUG_ON(run.first < first_ || run.end() > end());
+    if (mutant(Mutant::kTagAfterInstall)) {
+        TRY(install_readable(fault, run));
+        TRY(install(fault, run, TARN_MAP_WRITE));
+    }
     {
         SpinGuard guard(tracker_->lock_);
         TRY(tracker_->adopt(size_, run));
         const u64 last = (run.end().value - 1) >> shift_of(size_);
         for (u64 i = run.first.value >> shift_of(size_); i <= last; i++) {
             tracker_->set_dirty({size_, i});
-            tracker_->tree(size_).clear_tag(i, Tag::kWriteBack);
+            if (!mutant(Mutant::kWriteBackStays))
+                tracker_->tree(size_).clear_tag(i, Tag::kWriteBack);
         }
     }
+    if (mutant(Mutant::kInstallUnlocked))
+        std::exchange(tracker_, nullptr)->unlock(size_, first_.value, count_);
     return install(fault, run, TARN_MAP_WRITE);
 }
 

@@ -2,6 +2,7 @@
 // DirtyTracker: finding, locking and unlocking entries. What is done to locked ones: range.cpp.
 #include "fs/dax/tracker.hpp"
 
+#include "cxxrt/mutant.hpp"
 #include "fs/dax/tracked_block.hpp"
 
 namespace tarn {
@@ -121,7 +122,7 @@ void DirtyTracker::unlock(EntrySize size, u64 block, u64 count)
     const u64 first = block >> shift_of(size), end = (block + count) >> shift_of(size);
     {
         SpinGuard guard(lock_);
-        wake = waiters_ != 0;
+        wake = waiters_ != 0 && !mutant(Mutant::kUnlockForgetsWaiters);
         for (u64 i = first; i < end; i++) {
             TrackedBlock entry(tree(size).get(i));
             TARN_BUG_ON(!entry.is_locked());
@@ -266,7 +267,9 @@ void DirtyTracker::tag_for_write_back(FileBlock from, FileBlock last)
 {
     constexpr unsigned kLeavesAtOnce = 64;
     // The large ones first: one that is split meanwhile hands its tags down.
-    for (EntrySize size : {EntrySize::kHuge, EntrySize::kBlock}) {
+    const bool small_first = mutant(Mutant::kSmallTaggedFirst);
+    for (EntrySize size : {small_first ? EntrySize::kBlock : EntrySize::kHuge,
+                           small_first ? EntrySize::kHuge : EntrySize::kBlock}) {
         std::optional<u64> at = from.value >> shift_of(size);
         while (at) {
             tarn_task_yield();

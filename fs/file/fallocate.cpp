@@ -76,8 +76,9 @@ Result<bool> File::begin_clearing(tarn_fallocate& request, u64 size)
     if (first < behind) {
         TRY(split_at(first));
         TRY(split_at(behind));
-        tracker_.each(first, behind - 1, [](LockedRange& range) { range.zap(); });
-        if (tracker_.find_pinned(first, behind - 1))
+        if (!mutant(Mutant::kPunchKeepsMappings))
+            tracker_.each(first, behind - 1, [](LockedRange& range) { range.zap(); });
+        if (!mutant(Mutant::kPunchIgnoresPins) && tracker_.find_pinned(first, behind - 1))
             return Error::kBusy;
         TRY(sync(first, behind - 1));
         forget(first, behind - 1);

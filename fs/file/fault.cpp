@@ -19,6 +19,7 @@
 // Crash argument: the block is zeroed and fenced before the transaction that maps it or says that it is
 // written, which is committed before the PTE exists: there is no moment at which a process can store into a
 // block that a crash would take away.
+#include "cxxrt/mutant.hpp"
 #include "fs/file/file.hpp"
 
 namespace tarn {
@@ -38,7 +39,8 @@ Result<u64> File::fault(tarn_fault* fault, const FaultWindow& window, FaultKind 
     if (is_store(kind))
         TRY(volume_.may_change());
     LockedEntry entry = TRY(tracker_.lock(window.at, held));
-    const FileBlock end = min(window.end, file_block_up(size()));
+    const FileBlock end =
+        mutant(Mutant::kFaultBehindEnd) ? window.end : min(window.end, file_block_up(size()));
     if (window.at >= end)
         return Error::kBeyondEnd;
     if (is_store(kind))
@@ -69,8 +71,9 @@ Result<u64> File::map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock 
     entry.widen(at, mapping.end());
     mapping.count = min(mapping.count, entry.end() - at);
     if (!mapping.is_written()) {
-        mapping = TRY(make_written(entry));
-        entry.zap_zero_pages();
+        mapping = TRY(make_written(entry, mapping));
+        if (!mutant(Mutant::kFaultKeepsZeroPages))
+            entry.zap_zero_pages();
     }
     TRY(entry.install_writable(fault, pages_of(mapping)));
     return mapping.count;
@@ -81,13 +84,15 @@ PageRun File::pages_of(const Mapping& mapping) const
     return {mapping.first, mapping.count, media_.pfn_of(mapping.device)};
 }
 
-// Makes the first run of the locked blocks a written one, zeroed: two fences.
-Result<Mapping> File::make_written(const LockedEntry& entry)
+// Makes the first run of the locked blocks, `seen` without Inode::lock, a written one, zeroed: two fences.
+Result<Mapping> File::make_written(const LockedEntry& entry, const Mapping& seen)
 {
     ExclusiveGuard guard(inode_.lock);
     BlockMap blocks = map();
     const FileBlock at = entry.first();
-    const Mapping mapping = TRY(blocks.lookup(nullptr, at, entry.count()));
+    Mapping mapping = TRY(blocks.lookup(nullptr, at, entry.count()));
+    if (mutant(Mutant::kFaultBelievesLook))
+        mapping = seen;
     if (mapping.is_written())
         return mapping;
     if (mapping.is_hole()) {

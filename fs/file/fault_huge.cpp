@@ -12,6 +12,7 @@
 // of all: exactly one of two faults allocates, and no zero page, of either size, outlives the first store.
 //
 // Crash argument: as in fault.cpp. The 2 MiB are zeroed and fenced before the one record that maps them.
+#include "cxxrt/mutant.hpp"
 #include "fs/file/file.hpp"
 
 namespace tarn {
@@ -48,7 +49,8 @@ Result<HugeFault> File::map_huge(LockedEntry& entry, tarn_fault* fault, FaultKin
         if (!written)
             return HugeFault::kNoSpace;
         mapping = *written;
-        entry.zap_zero_pages();
+        if (!mutant(Mutant::kHugeKeepsZeroPages))
+            entry.zap_zero_pages();
     }
     TRY(is_store(kind) ? entry.install_writable(fault, pages_of(mapping))
                        : entry.install_readable(fault, pages_of(mapping)));

@@ -103,7 +103,7 @@ class File {
     bool is_huge_aligned(DeviceBlock block) const;
     Result<std::optional<Mapping>> make_written_huge(const LockedEntry& entry);
     PageRun pages_of(const Mapping& mapping) const;
-    Result<Mapping> make_written(const LockedEntry& entry);
+    Result<Mapping> make_written(const LockedEntry& entry, const Mapping& seen);
     template <class Token>
     Result<Mapping> publish_zeroed(FileBlock at, Token&& zeroed);  // fault.cpp, for both kinds of token
 
@@ -112,7 +112,7 @@ class File {
 
     u64 copy_in(byte* target, u64 length, tarn_user* from);
     Result<u64> overwrite(tarn_write& write, const Mapping& mapping);
-    Result<std::optional<u64>> fill(tarn_write& write, FileBlock first, u64 count);
+    Result<std::optional<u64>> fill(tarn_write& write, const Mapping& seen);
     Result<u64> fill_locked(tarn_write& write, const LockedRange& range, const Mapping& empty);
     template <class Token>
     Result<u64> fill_and_publish(tarn_write& write, FileBlock first, Token&& empty);
@@ -135,6 +135,7 @@ class File {
 
     void forget(FileBlock from, FileBlock last);
     Status split_at(FileBlock at);
+    Status sync_locked(FileBlock from, FileBlock last);
     void write_back(const LockedRange& range);
 
     InodeObject& object_;

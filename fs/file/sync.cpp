@@ -19,22 +19,36 @@ namespace tarn {
 
 Status File::sync(FileBlock from, FileBlock last)
 {
-    using Tag = DirtyTracker::Tag;
     if (volume_.is_shut_down())
         return Error::kShutDown;
     if (!tracker_.has_dirty() || last < from)
         return Ok{};
+    if (mutant(Mutant::kSyncsTogether))
+        return sync_locked(from, last);
     MutexGuard guard(tracker_.write_back_lock());
+    return sync_locked(from, last);
+}
+
+Status File::sync_locked(FileBlock from, FileBlock last)
+{
+    using Tag = DirtyTracker::Tag;
     tracker_.tag_for_write_back(from, last);
     u64 pages = 0;
-    tracker_.each_tagged(Tag::kToWrite, from, last, [&](LockedRange& range) {
+    const Tag visited = mutant(Mutant::kSyncTakesLater) ? Tag::kDirty : Tag::kToWrite;
+    tracker_.each_tagged(visited, from, last, [&](LockedRange& range) {
+        if (mutant(Mutant::kWriteBackBeforeZap))
+            write_back(range);
         range.zap();
         range.begin_write_back();
-        write_back(range);
+        if (!mutant(Mutant::kWriteBackBeforeZap))
+            write_back(range);
         pages += range.count();
     });
     if (!pages)
         return Ok{};
+    if (mutant(Mutant::kCleanBeforeFence))
+        tracker_.each_tagged(Tag::kWriteBack, from, last,
+                             [](LockedRange& range) { range.finish_write_back(); });
     Status fenced = fence();
     tracker_.each_tagged(Tag::kWriteBack, from, last, [&](LockedRange& range) {
         fenced ? range.finish_write_back() : range.cancel_write_back();
@@ -60,7 +74,8 @@ bool File::trim()
         return tracker_.has_dirty();
     bool dirty = false;
     tracker_.each(FileBlock(0), kLastFileBlock, [&](LockedRange& range) {
-        range.zap();
+        if (!mutant(Mutant::kTrimKeepsMappings))
+            range.zap();
         dirty |= range.trim();
     });
     return dirty;
@@ -83,7 +98,7 @@ Status File::evict(Evict how)
 Status File::split_at(FileBlock at)
 {
     Status split = Ok{};
-    if (at.value % kHugeEntry == 0 || at > kLastFileBlock)
+    if (at.value % kHugeEntry == 0 || at > kLastFileBlock || mutant(Mutant::kHugeNotSplit))
         return split;
     tracker_.each(at, at, [&](LockedRange& range) {
         if (!range.is_huge())

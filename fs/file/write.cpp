@@ -46,7 +46,7 @@ Result<u64> File::write(tarn_write& write)
         Mapping mapping = TRY(look_up(first, count));
         if (mapping.is_written())
             return overwrite(write, mapping);
-        if (auto filled = TRY(fill(write, first, mapping.count)))
+        if (auto filled = TRY(fill(write, mapping)))
             return *filled;
     }
 }
@@ -75,18 +75,21 @@ Result<u64> File::overwrite(tarn_write& write, const Mapping& mapping)
 }
 
 // Nothing: a fault has made the run written since it was looked at.
-Result<std::optional<u64>> File::fill(tarn_write& write, FileBlock first, u64 count)
+Result<std::optional<u64>> File::fill(tarn_write& write, const Mapping& seen)
 {
-    LockedRange range = TRY(tracker_.lock_range(first, count));
+    const FileBlock first = seen.first;
+    LockedRange range = TRY(tracker_.lock_range(first, seen.count));
     u64 copied = 0;
     {
         ExclusiveGuard guard(inode_.lock);
-        const Mapping empty = TRY(map().lookup(nullptr, first, min(count, range.end() - first)));
+        Mapping empty = TRY(map().lookup(nullptr, first, min(seen.count, range.end() - first)));
+        if (mutant(Mutant::kWriteBelievesLook))
+            empty = seen;
         if (empty.is_written())
             return std::optional<u64>();
         copied = TRY(fill_locked(write, range, empty));
     }
-    if (copied)
+    if (copied && !mutant(Mutant::kWriteKeepsZeroPages))
         range.zap_zero_pages();
     return std::optional<u64>(copied);
 }

@@ -90,7 +90,7 @@ constexpr Known kKnown[] = {
     {kRecoverUnordered, "recovery", "not in the order of sequence"},
     {kReplayBelowFloor, "recovery", "what another journal's floor says is over is replayed"},
 };
-static_assert(std::size(kKnown) + 1 == static_cast<usize>(Mutant::kCount));
+static_assert(std::size(kKnown) + 1 == static_cast<usize>(Mutant::kFirstOfMappings));
 
 // Why it may be left out; null: it may not.
 const char* harmless_because(const std::string& site)

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "cxxrt/mutant.hpp"
 #include "fs/inode/inode.hpp"
 #include "fs/trace.h"
 #include "tests/host/support/volume.hpp"
@@ -525,7 +526,9 @@ std::string FakeFile::read(u64 offset, u64 length)
 int FakeFile::truncate(u64 size)
 {
     std::unique_lock guard(i_rwsem_);
-    std::unique_lock invalidate(invalidate_lock_);
+    std::unique_lock invalidate(invalidate_lock_, std::defer_lock);
+    if (!mutant(Mutant::kCutUnlocked))
+        invalidate.lock();
     if (size < this->size())
         MapperBackend::zap(&inode_, divide_up(size, kBlockSize), ~0ull >> 12);
     tarn_times times = {};
@@ -537,7 +540,7 @@ int FakeFile::fallocate(tarn_fallocate_kind kind, KeepSize keep, u64 offset, u64
 {
     std::unique_lock guard(i_rwsem_);
     std::unique_lock invalidate(invalidate_lock_, std::defer_lock);
-    if (kind != TARN_FALLOCATE_KEEP)
+    if (kind != TARN_FALLOCATE_KEEP && !mutant(Mutant::kCutUnlocked))
         invalidate.lock();
     tarn_fallocate request = {};
     request.offset = offset;
