@@ -213,10 +213,10 @@ setup:
 test-host: $(B)/host/asan/tarn_tests
 	$(Q)tests/run-gtest $< $(if $(FILTER),--gtest_filter='$(FILTER)')
 
-# What operations cost, as a page.
+# What operations cost, as a page; page faults are counted in a guest.
 .PHONY: cost
-cost: $(B)/host/asan/tarn_tests
-	$(Q)tests/cost-table $< >docs/cost.md.new && mv docs/cost.md.new docs/cost.md
+cost: $(B)/host/asan/tarn_tests all guest-programs
+	$(Q)TARN_BUILD=$(B) tests/cost-table $< >docs/cost.md.new && mv docs/cost.md.new docs/cost.md
 
 # The sanitizer's shadow memory does not fit every random address-space layout: switch that off.
 test-host-tsan: $(B)/host/tsan/tarn_tests
@@ -248,7 +248,7 @@ test-compile-fail:
 
 # Programs that guest tests run: tests/guest/NAME/*.cpp becomes $(B)/guest/programs/NAME. For tests/guest/dropped also the
 # emulator's plugin; the others contain the core, and run on this machine.
-guest-programs := cost dax powercut scale
+guest-programs := cost dax faults powercut scale
 core-programs := replay populate mutate
 .PHONY: guest-programs
 guest-programs: $(guest-programs:%=$(B)/guest/programs/%) $(B)/guest/programs/tracer.so \
@@ -391,7 +391,7 @@ help:
 #:   make test-build         kbuild alone (M=), installing, what is refused, compile_commands.json
 #:   make test-compile-fail  programs that must not compile
 #:   make test-host          the core in user space under ASan and UBSan; FILTER=Suite.* picks
-#:   make cost               docs/cost.md: fences, lines and bytes of each operation, from the host tests
+#:   make cost               docs/cost.md: fences, lines and bytes of each operation, from the host tests; page faults, from a guest
 #:   make test-host-tsan     the same under TSan
 #:   make crash              power cuts in the core, in every way, and planted bugs that must be found
 #:   make interleavings      threads in the DAX engine in every order, up to a bound, and planted bugs that must be found
