@@ -22,13 +22,27 @@
 
 /* ---- the caller's memory ---------------------------------------------------------------------------------- */
 
+/* Copying past the cache stops some bytes before a page that is not resident, at the last 64 that can be read whole. The
+ * rest of the last page is copied byte by byte: else who faults in what comes next would come back for ever. */
+static size_t tarn_copy_last_bytes(struct iov_iter *from, void *media, size_t length)
+{
+	char bytes[128];
+	size_t copied = _copy_from_iter(bytes, min(length, sizeof(bytes)), from);
+
+	memcpy_flushcache(media, bytes, copied);
+	return copied;
+}
+
 tarn_size_t tarn_user_copy_in(const struct tarn_device *device, struct tarn_user *from, void *media,
 			      tarn_size_t length)
 {
+	struct iov_iter *source = (struct iov_iter *)from;
 	size_t copied;
 
 	pagefault_disable();
-	copied = _copy_from_iter_flushcache(media, length, (struct iov_iter *)from);
+	copied = _copy_from_iter_flushcache(media, length, source);
+	if (copied < length)
+		copied += tarn_copy_last_bytes(source, media + copied, length - copied);
 	pagefault_enable();
 	tarn_persist_count(device, bytes_streamed, copied);
 	return copied;

@@ -281,6 +281,20 @@ CASE("world",
     expect(file.status().st_size == 8 * kPage);
 }
 
+CASE("world", "a write takes the source to its last byte, wherever that lies in a line, and wherever it goes")
+{
+    File source("f"), file("g");
+    const std::string text = pattern(kPage, 7);
+    source.write(0, text);
+    Mapping mapping(source.fd, 2 * kPage);
+    for (long tail = 1; tail <= 200; tail += tail < 80 ? 1 : 7)
+        for (const long at : {0L, 1L, 4L, 60L, kPage - 3}) {
+            expect(must(pwrite(file.fd, &mapping[kPage - tail], kPage, at)) == tail);
+            expect(file.read(at, kPage) == text.substr(static_cast<size_t>(kPage - tail)));
+            file.size(0);
+        }
+}
+
 CASE("world",
      "a remount to read-only is refused while a file is mapped for stores; afterwards all of them are kept")
 {
