@@ -81,6 +81,7 @@ enum class Mutant : u8 {
     kFaultBehindEnd,                         // a fault does not look at the size
     kWidenTakesLocked,                       // neighbours are mapped whoever has them locked
     kUnlockForgetsWaiters,                   // unlocking an entry wakes nobody
+    kLentHasNoEntry,                         // a page lent for a private copy is not tracked
     kCount
 };
 

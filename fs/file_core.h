@@ -35,9 +35,10 @@ tarn_size_t tarn_user_zero_out(struct tarn_user *to, tarn_size_t length);
 /* ---- mappings --------------------------------------------------------------------------------------------- */
 
 enum tarn_fault_kind {
-	TARN_FAULT_READ = 0,  /* also a store to a private mapping: the kernel copies the page */
+	TARN_FAULT_READ = 0,
 	TARN_FAULT_WRITE = 1, /* a store to a shared mapping */
 	TARN_FAULT_MKWRITE = 2, /* the same, where a page is mapped read-only already */
+	TARN_FAULT_COPY = 3,	/* a store to a private mapping, where nothing is mapped: the kernel copies the page. 4 KiB */
 };
 struct tarn_fault_request {
 	unsigned long long block; /* of the file, where it happened */

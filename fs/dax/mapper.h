@@ -36,6 +36,12 @@ int tarn_mapper_install_zero(struct tarn_fault *fault, unsigned long long block,
 int tarn_mapper_install_huge(struct tarn_fault *fault, unsigned long long pfn, enum tarn_protection protection);
 int tarn_mapper_install_huge_zero(struct tarn_fault *fault);
 
+/* For a fault that is a store to a private mapping: lends the kernel the page, or the zero page, to copy, and maps
+ * nothing. The page is pinned until the copy is mapped. Who cuts the file off afterwards un-maps private copies, too, and
+ * waits for those of the zero page that are still being made. May sleep. */
+void tarn_mapper_lend(struct tarn_fault *fault, unsigned long long pfn);
+void tarn_mapper_lend_zero(struct tarn_fault *fault);
+
 /* Removes every PTE, in every process, that maps file blocks [block, block + count), zero pages included, and every PMD
  * that maps one of them; private copies stay. When it returns no CPU can reach the pages through a mapping made before. May sleep. */
 void tarn_mapper_zap(struct tarn_inode *inode, unsigned long long block, unsigned long long count);

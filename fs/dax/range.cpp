@@ -282,6 +282,17 @@ Status LockedEntry::install_readable(tarn_fault* fault, const PageRun& run)
     return install(fault, run, TARN_MAP_READ);
 }
 
+Status LockedEntry::lend(tarn_fault* fault, const PageRun& run)
+{
+    TARN_BUG_ON(run.first < first_ || run.end() > end());
+    if (!mutant(Mutant::kLentHasNoEntry)) {
+        SpinGuard guard(tracker_->lock_);
+        TRY(tracker_->adopt(size_, run));
+    }
+    tarn_mapper_lend(fault, run.pfn.value);
+    return Ok{};
+}
+
 Status LockedEntry::install_zero(tarn_fault* fault, FileBlock first, u64 count)
 {
     TARN_BUG_ON(first < first_ || first + count > end());

@@ -146,6 +146,10 @@ class [[nodiscard]] LockedEntry : public LockedRange {
     Status install_readable(tarn_fault* fault, const PageRun& run);
     // Maps the zero page read-only at locked blocks that are holes. May sleep. Errors: kNoMemory; kBadEntry.
     Status install_zero(tarn_fault* fault, FileBlock first, u64 count);
+    // Lends the page of the one block of the run, or the zero page, to be copied: it is pinned, and so has an
+    // entry. May sleep. Errors: kBadEntry.
+    Status lend(tarn_fault* fault, const PageRun& run);
+    void lend_zero(tarn_fault* fault) const { tarn_mapper_lend_zero(fault); }
 
   private:
     friend class DirtyTracker;

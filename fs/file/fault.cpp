@@ -43,6 +43,8 @@ Result<u64> File::fault(tarn_fault* fault, const FaultWindow& window, FaultKind 
         mutant(Mutant::kFaultBehindEnd) ? window.end : min(window.end, file_block_up(size()));
     if (window.at >= end)
         return Error::kBeyondEnd;
+    if (kind == FaultKind::kCopy)
+        return lend(entry, fault, window.at);
     if (is_store(kind))
         return map_writable(entry, fault, window.at, end);
     entry.widen(window.first, end);
@@ -77,6 +79,17 @@ Result<u64> File::map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock 
     }
     TRY(entry.install_writable(fault, pages_of(mapping)));
     return mapping.count;
+}
+
+// For the copy that a private mapping gets. A lent page is pinned, so its block stays the file's until it is copied.
+Result<u64> File::lend(LockedEntry& entry, tarn_fault* fault, FileBlock at)
+{
+    const Mapping mapping = TRY(look_up(at, 1));
+    if (mapping.is_written())
+        TRY(entry.lend(fault, pages_of(mapping)));
+    else
+        entry.lend_zero(fault);
+    return u64{1};
 }
 
 PageRun File::pages_of(const Mapping& mapping) const

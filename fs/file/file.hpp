@@ -34,9 +34,10 @@ constexpr FileBlock file_block(u64 offset) { return FileBlock(offset >> kBlockSh
 constexpr FileBlock file_block_up(u64 offset) { return FileBlock(divide_up(offset, kBlockSize)); }
 constexpr u64 byte_offset(FileBlock block) { return block.value << kBlockShift; }
 
-// A store is kMkwrite where a page is mapped read-only already. As enum tarn_fault_kind.
-enum class FaultKind : u8 { kRead, kWrite, kMkwrite };
-constexpr bool is_store(FaultKind kind) { return kind != FaultKind::kRead; }
+// A store is kMkwrite where a page is mapped read-only already; one to a private mapping is kCopy, and no store to the
+// file. As enum tarn_fault_kind.
+enum class FaultKind : u8 { kRead, kWrite, kMkwrite, kCopy };
+constexpr bool is_store(FaultKind kind) { return kind == FaultKind::kWrite || kind == FaultKind::kMkwrite; }
 // Where a fault happened, and what may be mapped along.
 struct FaultWindow {
     FileBlock at, first, end;
@@ -97,6 +98,7 @@ class File {
     // Both: pages mapped.
     Result<u64> map_readable(LockedEntry& entry, tarn_fault* fault, FileBlock from, FileBlock end);
     Result<u64> map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock at, FileBlock end);
+    Result<u64> lend(LockedEntry& entry, tarn_fault* fault, FileBlock at);
     Result<HugeFault> map_huge(LockedEntry& entry, tarn_fault* fault, FaultKind kind);
     Result<bool> is_empty(FileBlock first, FileBlock end);
     bool fits_huge(const Mapping& mapping) const;

@@ -16,7 +16,7 @@ namespace {
 static_assert(static_cast<unsigned>(HugeFault::kUnaligned) == 1);
 static_assert(static_cast<unsigned>(HugeFault::kNoMemory) ==
               TARN_COUNT_FALLBACK_NO_MEMORY - TARN_COUNT_FALLBACK_UNALIGNED + 1);
-static_assert(static_cast<unsigned>(FaultKind::kMkwrite) == TARN_FAULT_MKWRITE);
+static_assert(static_cast<unsigned>(FaultKind::kCopy) == TARN_FAULT_COPY);
 
 File file(tarn_inode* inode) { return File(InodeObject::of(inode)); }
 Trackers& trackers(tarn_fs* fs) { return reinterpret_cast<FileSystem*>(fs)->trackers(); }

@@ -71,6 +71,7 @@ static int tarn_dax_show(struct seq_file *seq, void *unused)
 		[TARN_COUNT_READ] = "faults_4k_read",
 		[TARN_COUNT_WRITE] = "faults_4k_write",
 		[TARN_COUNT_MKWRITE] = "faults_4k_mkwrite",
+		[TARN_COUNT_COPY] = "faults_4k_copy",
 		[TARN_COUNT_HUGE_READ] = "faults_2m_read",
 		[TARN_COUNT_HUGE_WRITE] = "faults_2m_write",
 		[TARN_COUNT_HUGE_MKWRITE] = "faults_2m_mkwrite",

@@ -219,8 +219,10 @@ static int tarn_resize_once(struct inode *inode, loff_t size, const struct tarn_
 	if (!error) {
 		i_size_write(inode, size);
 		/* What private mappings have copied goes too, now that it is certain. */
-		if (shrinks)
+		if (shrinks) {
+			tarn_wait_for_zero_copies();
 			unmap_mapping_range(mapping, round_up(size, PAGE_SIZE), 0, 1);
+		}
 	}
 	filemap_invalidate_unlock(mapping);
 	return error;

@@ -149,5 +149,8 @@ extern const struct address_space_operations tarn_file_aops;
 void tarn_file_unmap_all(struct super_block *sb);
 /* mmap.c: the module goes. */
 void tarn_huge_zero_destroy(void);
+/* Waits until copies of the zero page that faults were told of, with invalidate_lock held shared, are mapped; the caller
+ * holds it exclusive. */
+void tarn_wait_for_zero_copies(void);
 
 #endif

@@ -4,7 +4,8 @@
  *
  * PTEs are installed by us, under the entry lock the core holds, and the kernel is told VM_FAULT_NOPAGE: a read-only PTE
  * that the kernel made writable after pfn_mkwrite would be writable without a dirty tag for a moment, and a write-back in
- * that moment would lose the store. A fault that finds the address occupied leaves it and lets the task fault again.
+ * that moment would lose the store. A fault that finds the address occupied leaves it and lets the task fault again. Only a
+ * store to a private mapping is given a page, for the kernel to copy.
  *
  * Locks: mmap_lock or the VMA's lock (kernel) -> freeze protection -> invalidate_lock, shared -> the core's.
  */
@@ -175,6 +176,29 @@ int tarn_mapper_install_huge_zero(struct tarn_fault *fault)
 	return zeroes ? tarn_install_pmd(tarn_vmf(fault), page_to_pfn_t(zeroes), false) : -ENOMEM;
 }
 
+void tarn_mapper_lend(struct tarn_fault *fault, unsigned long long pfn)
+{
+	tarn_vmf(fault)->page = pfn_to_page(pfn);
+	get_page(tarn_vmf(fault)->page);
+}
+
+/* Nothing pins a hole. The page lock, which is the kernel's to release when the copy is mapped, is what truncation waits
+ * for (tarn_wait_for_zero_copies). */
+void tarn_mapper_lend_zero(struct tarn_fault *fault)
+{
+	struct page *zero = ZERO_PAGE(0);
+
+	get_page(zero);
+	lock_page(zero);
+	tarn_vmf(fault)->page = zero;
+}
+
+void tarn_wait_for_zero_copies(void)
+{
+	lock_page(ZERO_PAGE(0));
+	unlock_page(ZERO_PAGE(0));
+}
+
 void tarn_mapper_zap(struct tarn_inode *inode, unsigned long long block, unsigned long long count)
 {
 	unmap_mapping_pages(tarn_vfs_of(inode)->i_mapping, block, count, false);
@@ -337,21 +361,29 @@ static vm_fault_t tarn_trace_end(const struct vm_fault *vmf, enum tarn_fault_kin
 	return result;
 }
 
+/* What the kernel is to do with the page that it is lent. */
+static vm_fault_t tarn_lent(const struct vm_fault *vmf)
+{
+	return vmf->page == ZERO_PAGE(0) ? VM_FAULT_LOCKED : 0;
+}
+
 static vm_fault_t tarn_pte_fault(struct vm_fault *vmf, enum tarn_fault_kind kind)
 {
 	struct tarn_fault_request request = tarn_fault_request(vmf, kind);
+	bool is_store = kind == TARN_FAULT_WRITE || kind == TARN_FAULT_MKWRITE;
 	u64 begin = tarn_trace_begin();
-	int error = kind == TARN_FAULT_READ ? tarn_serve_fault(vmf, tarn_file_fault, &request) :
-					      tarn_serve_store(vmf, tarn_file_fault, &request);
+	int error = is_store ? tarn_serve_store(vmf, tarn_file_fault, &request) :
+			       tarn_serve_fault(vmf, tarn_file_fault, &request);
+	vm_fault_t result = !error && kind == TARN_FAULT_COPY ? tarn_lent(vmf) : tarn_fault_result(error);
 
-	return tarn_trace_end(vmf, kind, 1, tarn_fault_result(error), begin);
+	return tarn_trace_end(vmf, kind, 1, result, begin);
 }
 
 static vm_fault_t tarn_fault(struct vm_fault *vmf)
 {
-	bool is_store = (vmf->flags & FAULT_FLAG_WRITE) && (vmf->vma->vm_flags & VM_SHARED);
-
-	return tarn_pte_fault(vmf, is_store ? TARN_FAULT_WRITE : TARN_FAULT_READ);
+	if (!(vmf->flags & FAULT_FLAG_WRITE))
+		return tarn_pte_fault(vmf, TARN_FAULT_READ);
+	return tarn_pte_fault(vmf, vmf->vma->vm_flags & VM_SHARED ? TARN_FAULT_WRITE : TARN_FAULT_COPY);
 }
 
 /* A store to a shared mapping where a read-only PTE is there already. */

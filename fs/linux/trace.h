@@ -24,15 +24,18 @@
 TRACE_DEFINE_ENUM(TARN_FAULT_READ);
 TRACE_DEFINE_ENUM(TARN_FAULT_WRITE);
 TRACE_DEFINE_ENUM(TARN_FAULT_MKWRITE);
+TRACE_DEFINE_ENUM(TARN_FAULT_COPY);
 
 /* All that faults end in here. The kernel's own list (VM_FAULT_RESULT_TRACE) is not for sparse. */
 #define TARN_TRACE_FAULT_RESULTS                                                                             \
+	{ 0, "PAGE" }, { (__force unsigned int)VM_FAULT_LOCKED, "LOCKED" },                                  \
 	{ (__force unsigned int)VM_FAULT_NOPAGE, "NOPAGE" },                                                 \
 	{ (__force unsigned int)VM_FAULT_FALLBACK, "FALLBACK" },                                             \
 	{ (__force unsigned int)VM_FAULT_SIGBUS, "SIGBUS" }, { (__force unsigned int)VM_FAULT_OOM, "OOM" }
 
 #define TARN_TRACE_FAULT_KINDS                                                                               \
-	{ TARN_FAULT_READ, "read" }, { TARN_FAULT_WRITE, "write" }, { TARN_FAULT_MKWRITE, "mkwrite" }
+	{ TARN_FAULT_READ, "read" }, { TARN_FAULT_WRITE, "write" }, { TARN_FAULT_MKWRITE, "mkwrite" },            \
+	{ TARN_FAULT_COPY, "copy" }
 
 DECLARE_EVENT_CLASS(tarnfs_fault_class,
 	TP_PROTO(const struct vm_fault *vmf, enum tarn_fault_kind kind, unsigned int pages, unsigned int result, u64 duration),

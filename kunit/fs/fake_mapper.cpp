@@ -41,6 +41,10 @@ void tarn_mapper_zap(tarn_inode*, unsigned long long block, unsigned long long c
 int tarn_mapper_install_huge(tarn_fault*, unsigned long long, tarn_protection) { return -117; }
 int tarn_mapper_install_huge_zero(tarn_fault*) { return -117; }
 
+// Nor has any a private mapping.
+void tarn_mapper_lend(tarn_fault*, unsigned long long) {}
+void tarn_mapper_lend_zero(tarn_fault*) {}
+
 int tarn_mapper_is_pinned(unsigned long long pfn, unsigned long long count)
 {
     return FakeMapper::current->pinned - pfn < count;

@@ -27,6 +27,8 @@ void tarn_mapper_zap(tarn_inode*, unsigned long long, unsigned long long) {}
 // No workload has faults of 2 MiB.
 int tarn_mapper_install_huge(tarn_fault*, unsigned long long, tarn_protection) { return -EUCLEAN; }
 int tarn_mapper_install_huge_zero(tarn_fault*) { return -EUCLEAN; }
+void tarn_mapper_lend(tarn_fault*, unsigned long long) {}
+void tarn_mapper_lend_zero(tarn_fault*) {}
 int tarn_mapper_is_pinned(unsigned long long, unsigned long long) { return 0; }
 void tarn_mapper_attach(tarn_inode*, unsigned long long, unsigned long long, unsigned long long) {}
 void tarn_mapper_detach(tarn_inode*, unsigned long long, unsigned long long) {}

@@ -61,6 +61,7 @@ constexpr Known kKnown[] = {
     {kFaultBehindEnd, "faults", "do not look at the size"},
     {kWidenTakesLocked, "neighbours", "are mapped whoever has them locked"},
     {kUnlockForgetsWaiters, "entry locks", "unlocking wakes nobody"},
+    {kLentHasNoEntry, "pins", "nobody knows of a page lent for a private copy"},
 };
 static_assert(std::size(kKnown) ==
               static_cast<usize>(Mutant::kCount) - static_cast<usize>(Mutant::kFirstOfMappings));

@@ -43,6 +43,7 @@ const std::vector<Action>& actions()
         {"fsync", [](World& world, unsigned who) { world.fsync(who); }, true, true, true},
         {"pin", [](World& world, unsigned who) { world.pin_and_store(who, 2048); }, true, true, true},
         {"pin to load", [](World& world, unsigned who) { world.pin_and_load(who, 8); }, true, true, false},
+        {"store, private", [](World& world, unsigned who) { world.store_private(who, 8); }, true, true, true},
         {"store, fsync", [](World& world, unsigned who) { world.store(who, 8), world.fsync(who); }, true,
          true, false},
         {"evict", [](World& world, unsigned who) { world.unmap(who); }, true, true, true},

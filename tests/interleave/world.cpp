@@ -169,7 +169,7 @@ void World::truncate(u64 size)
 
 void World::wait_for_pins()
 {
-    Scheduler::wait_until([this] { return pins_ == 0; });
+    Scheduler::wait_until([this] { return mm_.pins() == 0; });
 }
 
 void World::punch(u64 offset, u64 length)
@@ -218,13 +218,11 @@ void World::pin_and_store(unsigned who, u64 offset)
     u64 pfn = 0;
     if (int error = mappings_[who]->pin(offset / kBlockSize, TARN_FAULT_WRITE, &pfn))
         return fault_failed(error);
-    pins_++;
     const u64 value = value_for(who);
     mm_.store_pinned(pfn, offset % kBlockSize, &value, 8);
     expect_mine(pfn, offset / kBlockSize, "a pinned page is the file's no longer");
     note_store(who, offset, value);
     mm_.unpin(pfn);
-    pins_--;
 }
 
 void World::pin_and_load(unsigned who, u64 offset)
@@ -234,11 +232,24 @@ void World::pin_and_load(unsigned who, u64 offset)
         return fault_failed(error);
     if (pfn == FakeMapping::kZeroPage)
         return;
-    pins_++;
     Scheduler::step("load through a pin");
     expect_mine(pfn, offset / kBlockSize, "a pinned page is the file's no longer");
     mm_.unpin(pfn);
-    pins_--;
+}
+
+// What the kernel copies is what a load would see.
+void World::store_private(unsigned who, u64 offset)
+{
+    u64 pfn = 0, value = 0;
+    if (int error = mappings_[who]->borrow(offset / kBlockSize, &pfn))
+        return fault_failed(error);
+    if (pfn == FakeMapping::kZeroPage)
+        return;
+    Scheduler::step("copy");
+    expect_mine(pfn, offset / kBlockSize, "a lent page is the file's no longer");
+    std::memcpy(&value, mm_.page(pfn) + offset % kBlockSize, 8);
+    history_.note(Event::Kind::kSee, offset, offset + 8, value);
+    mm_.unpin(pfn);
 }
 
 void World::unmap(unsigned who)

@@ -69,6 +69,7 @@ class World {
     void fsync(unsigned who);
     void pin_and_store(unsigned who, u64 offset);
     void pin_and_load(unsigned who, u64 offset);
+    void store_private(unsigned who, u64 offset);
     void unmap(unsigned who);
     void write_other(unsigned who);
     void use_small_faults(unsigned who);
@@ -113,7 +114,6 @@ class World {
     u64 pfn_of_last_store_ = 0, offset_of_last_store_ = 0;
     u64 values_ = 0;
     bool may_be_cut_ = false;
-    unsigned pins_ = 0;
     std::optional<Visits> syncing_[kMostThreads];
 };
 

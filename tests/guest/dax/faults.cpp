@@ -186,6 +186,23 @@ CASE("faults", "a private mapping's own pages stay where neighbours are mapped")
     expect(file.read(3 * kPage, 1) == "f");
 }
 
+CASE("faults", "a store to a private mapping takes one fault, and its page is copied as the file has it")
+{
+    File file("f");
+    file.write(0, pattern(kPages * kPage, 5));
+    file.size(2 * kPages * kPage);
+    Mapping own(file.fd, 2 * kPages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+    expect(faults_of([&] {
+               for (long page = 0; page < 2 * kPages; page++)
+                   own.v(page * kPage + 100) = 'P';
+           }) == 2 * kPages);
+    std::string wanted = file.read(0, 2 * kPages * kPage);
+    expect(wanted.substr(0, kPages * kPage) == pattern(kPages * kPage, 5));
+    for (long page = 0; page < 2 * kPages; page++)
+        wanted[static_cast<size_t>(page * kPage + 100)] = 'P';
+    expect(!memcmp(own.data, wanted.data(), wanted.size()));
+}
+
 CASE("faults", "fault_around says how many; it takes 1 to 64")
 {
     File file("f");
@@ -419,6 +436,8 @@ CASE("faults", "the mount counts faults of 4 KiB by kind, and what they map alon
     expect(counted("faults_4k_write", [&] { store(mapping, 32); }) == 1);
     expect(counted("faults_4k_write", [&] { store(mapping, 32); }) == 0);
     expect(count("pages_around") == mapped);
+    Mapping own(file.fd, 64 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+    expect(counted("faults_4k_copy", [&] { store(own, 5); }) == 1);
 }
 
 CASE("faults", "the mount counts faults of 2 MiB by kind, and why others were not")

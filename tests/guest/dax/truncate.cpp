@@ -51,6 +51,23 @@ CASE("truncate", "private copies behind the new end go, too")
     expect(own.v(3 * kPage) == 0);
 }
 
+CASE("truncate", "private copies that are being made, of pages or of holes, do not outlive it")
+{
+    for (const bool is_hole : {true, false}) {
+        File file("f");
+        for (long round = 0; round < 200 * soak(); round++) {
+            file.size(2 * kPage);
+            if (!is_hole)
+                file.write(kPage, repeated(kPage, 'x'));
+            Mapping own(file.fd, 2 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+            std::thread storing([&] { gets_signal(SIGBUS, [&] { own.v(kPage) = 'P'; }); });
+            file.size(kPage);
+            storing.join();
+            expect(gets_signal(SIGBUS, [&] { own.load(kPage); }));
+        }
+    }
+}
+
 CASE("truncate", "freed blocks are not reachable through an old mapping")
 {
     File file("f"), other("g");

@@ -48,12 +48,15 @@ struct Row {
     const char* name;
     Access access;
     File file;
+    int flags = MAP_SHARED;
 };
 
 constexpr Row kRows[] = {
     {"stores, hole", Access::Store, File::Hole},       {"stores, allocated", Access::Store, File::Allocated},
     {"stores, written", Access::Store, File::Written}, {"loads, written", Access::Load, File::Written},
     {"loads, hole", Access::Load, File::Hole},
+    {"private stores, hole", Access::Store, File::Hole, MAP_PRIVATE},
+    {"private stores, written", Access::Store, File::Written, MAP_PRIVATE},
 };
 
 int make_file(const std::string& path, File kind)
@@ -72,13 +75,13 @@ int make_file(const std::string& path, File kind)
 // Maps the file `apart` bytes behind a 2 MiB boundary.
 class Mapping {
   public:
-    Mapping(int file, long apart)
+    Mapping(int file, int flags, long apart)
     {
         room_ = mmap(nullptr, kRoom, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         must(room_ != MAP_FAILED, "mmap");
         const auto boundary = (reinterpret_cast<uintptr_t>(room_) + kHuge - 1) / kHuge * kHuge;
         void* at = reinterpret_cast<void*>(boundary + static_cast<uintptr_t>(apart));
-        at = mmap(at, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0);
+        at = mmap(at, kBytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, file, 0);
         must(at != MAP_FAILED, "mmap");
         bytes_ = static_cast<volatile char*>(at);
     }
@@ -108,7 +111,7 @@ long count(const std::string& directory, const Row& row, long apart)
 {
     const std::string path = directory + "/faults";
     const int file = make_file(path, row.file);
-    const long counted = Mapping(file, apart).go_over(row.access);
+    const long counted = Mapping(file, row.flags, apart).go_over(row.access);
     close(file);
     unlink(path.c_str());
     return counted;

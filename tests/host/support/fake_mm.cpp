@@ -52,12 +52,14 @@ MmPause::~MmPause() { current_mm = paused_; }
 void FakeMm::pin(u64 pfn)
 {
     device_.pin(pfn - device_.device().first_pfn);
+    pins_.fetch_add(1);
 }
 
 void FakeMm::unpin(u64 pfn)
 {
     host::note_step(host::Step::kOther, nullptr, "unpin");
     device_.unpin(pfn - device_.device().first_pfn);
+    pins_.fetch_sub(1);
 }
 
 void FakeMm::step(const char* what)
@@ -216,6 +218,16 @@ int FakeMapping::pin(u64 block, tarn_fault_kind kind, u64* pfn)
     }
 }
 
+int FakeMapping::borrow(u64 block, u64* pfn)
+{
+    faults_.fetch_add(1);
+    tarn_fault fault{this};
+    if (int error = file_.fault(fault, {block, block, block + 1, TARN_FAULT_COPY}))
+        return error;
+    *pfn = fault.lent;
+    return 0;
+}
+
 bool FakeMapping::is_mapped(u64 block)
 {
     std::lock_guard guard(mm_.lock_);
@@ -346,6 +358,13 @@ struct MapperBackend {
             if (mm().device().is_pinned(pfn - mm().device().device().first_pfn))
                 return true;
         return false;
+    }
+    static void lend(tarn_fault& fault, u64 pfn)
+    {
+        mm().step("lend");
+        if (pfn != FakeMapping::kZeroPage)
+            mm().pin(pfn);
+        fault.lent = pfn;
     }
     static void attach(tarn_inode* inode, u64 block, u64 pfn, u64 count)
     {
@@ -606,6 +625,8 @@ int tarn_mapper_install_zero(tarn_fault* fault, unsigned long long block, unsign
 {
     return MapperBackend::install(*fault, block, count, {0, false, true});
 }
+void tarn_mapper_lend(tarn_fault* fault, unsigned long long pfn) { MapperBackend::lend(*fault, pfn); }
+void tarn_mapper_lend_zero(tarn_fault* fault) { MapperBackend::lend(*fault, FakeMapping::kZeroPage); }
 void tarn_mapper_zap(tarn_inode* inode, unsigned long long block, unsigned long long count)
 {
     MapperBackend::zap(inode, block, count);

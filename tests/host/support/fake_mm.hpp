@@ -70,6 +70,7 @@ class FakeMm {
     // References beside our own: as of DMA.
     void pin(u64 pfn);
     void unpin(u64 pfn);
+    u64 pins() const { return pins_.load_relaxed(); }
     // What tarn_mapper_attach has been told; each page belongs to one block of one file at most.
     struct Owner {
         tarn_inode* inode;
@@ -116,7 +117,7 @@ class FakeMm {
     int failing_installs_ = 0;
     bool shares_pages_ = false;
     bool has_huge_zero_ = true;
-    Atomic<u64> zaps_{0}, installs_{0};
+    Atomic<u64> zaps_{0}, installs_{0}, pins_{0};
 };
 
 // While it lives another FakeMm may be made: for looking at an image in the middle of a test.
@@ -158,6 +159,9 @@ class FakeMapping {
     // zero page is nobody's: kZeroPage, not to be unpinned.
     static constexpr u64 kZeroPage = ~0ull;
     int pin(u64 block, tarn_fault_kind kind, u64* pfn);
+    // What a store to a private mapping of the file does where it has mapped nothing: the fault lends a page,
+    // pinned, which the kernel copies and unpins. 0 or errno; kZeroPage as above.
+    int borrow(u64 block, u64* pfn);
 
     bool is_mapped(u64 block);
     bool is_writable(u64 block);
@@ -194,6 +198,7 @@ class FakeMapping {
 struct tarn_fault {
     tarn::test::FakeMapping* mapping = nullptr;
     unsigned long long block = 0;  // for 2 MiB
+    unsigned long long lent = 0;
 };
 
 // The caller's memory of a read or a write: bytes of the test, or a mapping.
