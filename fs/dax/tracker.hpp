@@ -26,8 +26,8 @@
 // index -> Inode::lock and everything below it -> lock_ (spin, Rank::kTracker). An entry lock is a bit in the
 // entry; waiting for it goes through tarn_wait_on. Holders keep it for bounded work: they never wait for user
 // memory (copies are done with page faults disabled), for a pin, or for an entry of a lower index. page-table
-// locks nest inside entry locks, never the other way round: nobody locks an entry from under a page-table or
-// i_mmap lock.
+// locks nest inside entry locks and Inode::lock, never the other way round: nobody locks an entry from under
+// a page-table or i_mmap lock.
 #pragma once
 #include "cxxrt/atomic.hpp"
 #include "cxxrt/lock.hpp"

@@ -14,7 +14,9 @@
 //
 // The zero page: a load from a hole or an unwritten block maps it and leaves no entry. The store that makes
 // the block written un-maps it everywhere before it installs its own PTE, under the same entry lock as the
-// installing of it, so no process keeps it. Nothing above the block map ever sees an unwritten block (A2).
+// installing of it, so no process keeps it; and before it lets go of Inode::lock, because a write(2) that
+// finds the block written asks for no entry, and nobody may load zeroes when that has returned. Nothing above
+// the block map ever sees an unwritten block (A2).
 //
 // Crash argument: the block is zeroed and fenced before the transaction that maps it or says that it is
 // written, which is committed before the PTE exists: there is no moment at which a process can store into a
@@ -72,11 +74,8 @@ Result<u64> File::map_writable(LockedEntry& entry, tarn_fault* fault, FileBlock 
     Mapping mapping = TRY(look_up(at, max<u64>(earned, 1)));
     entry.widen(at, mapping.end());
     mapping.count = min(mapping.count, entry.end() - at);
-    if (!mapping.is_written()) {
+    if (!mapping.is_written())
         mapping = TRY(make_written(entry, mapping));
-        if (!mutant(Mutant::kFaultKeepsZeroPages))
-            entry.zap_zero_pages();
-    }
     TRY(entry.install_writable(fault, pages_of(mapping)));
     return mapping.count;
 }
@@ -97,8 +96,9 @@ PageRun File::pages_of(const Mapping& mapping) const
     return {mapping.first, mapping.count, media_.pfn_of(mapping.device)};
 }
 
-// Makes the first run of the locked blocks, `seen` without Inode::lock, a written one, zeroed: two fences.
-Result<Mapping> File::make_written(const LockedEntry& entry, const Mapping& seen)
+// Makes the first run of the locked blocks, `seen` without Inode::lock, a written one, zeroed, of which no
+// zero page is mapped: two fences.
+Result<Mapping> File::make_written(LockedEntry& entry, const Mapping& seen)
 {
     ExclusiveGuard guard(inode_.lock);
     BlockMap blocks = map();
@@ -110,25 +110,29 @@ Result<Mapping> File::make_written(const LockedEntry& entry, const Mapping& seen
         return mapping;
     if (mapping.is_hole()) {
         Reserved reserved = TRY(reserve_for(blocks, at, mapping.count, mapping.count));
-        return publish_zeroed(at, std::move(reserved).zero(media_));
+        return publish_zeroed(entry, std::move(reserved).zero(media_));
     }
     Unwritten unwritten = TRY(blocks.unwritten(entry, at, mapping.count));
-    return publish_zeroed(at, std::move(unwritten).zero(media_));
+    return publish_zeroed(entry, std::move(unwritten).zero(media_));
 }
 
+// Inode::lock held.
 template <class Token>
-Result<Mapping> File::publish_zeroed(FileBlock at, Token&& zeroed)
+Result<Mapping> File::publish_zeroed(LockedEntry& entry, Token&& zeroed)
 {
+    const FileBlock at = entry.first();
     auto durable = TRY(fence(std::move(zeroed)));
     const Mapping written{at, durable.run().count, durable.run().start, Mapping::State::kWritten};
     Transaction txn(volume_);
     TRY(map().publish(txn, at, std::move(durable)));
     TRY(txn.commit());
+    if (!mutant(entry.is_huge() ? Mutant::kHugeKeepsZeroPages : Mutant::kFaultKeepsZeroPages))
+        entry.zap_zero_pages();
     return written;
 }
 
-template Result<Mapping> File::publish_zeroed(FileBlock, Initialised<InFlight>&&);
-template Result<Mapping> File::publish_zeroed(FileBlock, Converted<InFlight>&&);
+template Result<Mapping> File::publish_zeroed(LockedEntry&, Initialised<InFlight>&&);
+template Result<Mapping> File::publish_zeroed(LockedEntry&, Converted<InFlight>&&);
 
 Result<Mapping> File::look_up(FileBlock at, u64 max)
 {

@@ -49,8 +49,6 @@ Result<HugeFault> File::map_huge(LockedEntry& entry, tarn_fault* fault, FaultKin
         if (!written)
             return HugeFault::kNoSpace;
         mapping = *written;
-        if (!mutant(Mutant::kHugeKeepsZeroPages))
-            entry.zap_zero_pages();
     }
     TRY(is_store(kind) ? entry.install_writable(fault, pages_of(mapping))
                        : entry.install_readable(fault, pages_of(mapping)));
@@ -74,9 +72,9 @@ bool File::fits_huge(const Mapping& mapping) const
     return mapping.is_written() && mapping.count == kHugeEntry && is_huge_aligned(mapping.device);
 }
 
-// Makes the entry's blocks, none of which is written, one written run, zeroed: two fences. Nothing: there is
-// no aligned run for them, and nothing has changed.
-Result<std::optional<Mapping>> File::make_written_huge(const LockedEntry& entry)
+// Makes the entry's blocks, none of which is written, one written run, zeroed, of which no zero page is
+// mapped: two fences. Nothing: there is no aligned run for them, and nothing has changed.
+Result<std::optional<Mapping>> File::make_written_huge(LockedEntry& entry)
 {
     ExclusiveGuard guard(inode_.lock);
     BlockMap blocks = map();
@@ -91,12 +89,12 @@ Result<std::optional<Mapping>> File::make_written_huge(const LockedEntry& entry)
         if (!reserved || reserved.value().run().count < kHugeEntry ||
             !is_huge_aligned(reserved.value().run().start))
             return std::optional<Mapping>();
-        return std::optional(TRY(publish_zeroed(at, reserved.take().zero(media_))));
+        return std::optional(TRY(publish_zeroed(entry, reserved.take().zero(media_))));
     }
     if (!is_huge_aligned(mapping.device))
         return std::optional<Mapping>();
     Unwritten unwritten = TRY(blocks.unwritten(entry, at, kHugeEntry));
-    return std::optional(TRY(publish_zeroed(at, std::move(unwritten).zero(media_))));
+    return std::optional(TRY(publish_zeroed(entry, std::move(unwritten).zero(media_))));
 }
 
 // A PMD wants pages that begin on a 2 MiB boundary of memory, which is one of the device only where that

@@ -103,11 +103,11 @@ class File {
     Result<bool> is_empty(FileBlock first, FileBlock end);
     bool fits_huge(const Mapping& mapping) const;
     bool is_huge_aligned(DeviceBlock block) const;
-    Result<std::optional<Mapping>> make_written_huge(const LockedEntry& entry);
+    Result<std::optional<Mapping>> make_written_huge(LockedEntry& entry);
     PageRun pages_of(const Mapping& mapping) const;
-    Result<Mapping> make_written(const LockedEntry& entry, const Mapping& seen);
+    Result<Mapping> make_written(LockedEntry& entry, const Mapping& seen);
     template <class Token>
-    Result<Mapping> publish_zeroed(FileBlock at, Token&& zeroed);  // fault.cpp, for both kinds of token
+    Result<Mapping> publish_zeroed(LockedEntry& entry, Token&& zeroed);  // fault.cpp, for both kinds
 
     struct Piece;
     Result<Piece> piece_at(u64 offset, u64 length);

@@ -19,6 +19,7 @@ const std::vector<Scene>& scenes()
         {"hole, mapped", false, kHole, kReadable},
         {"written, one process", false, kWritten, kNot, true},
         {"2 MiB, hole", true, kHole, kNot},
+        {"2 MiB, hole, mapped", true, kHole, kReadable},
         {"2 MiB, written", true, kWritten, kNot},
         {"2 MiB, dirty", true, kWritten, kDirty},
     };
@@ -35,6 +36,12 @@ const std::vector<Action>& actions()
         {"mkwrite", [](World& world, unsigned who) { world.load(who, 8), world.store(who, 8); }, true, true,
          false},
         {"write", [](World& world, unsigned who) { world.write(who, 1024, 4096); }, true, true, true},
+        {"write, load",
+         [](World& world, unsigned who) {
+             world.write(who, 2048, 8);
+             world.load(who, 2048);
+         },
+         true, true, false},
         {"truncate to 0", [](World& world, unsigned) { world.truncate(0); }, true, true, false},
         {"truncate", [](World& world, unsigned) { world.truncate(1032); }, true, true, true},
         {"punch", [](World& world, unsigned) { world.punch(0, kBlockSize); }, true, true, true},
