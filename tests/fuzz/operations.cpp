@@ -246,7 +246,7 @@ bool Run::step(Step step)
         step.event &= 3;
     host::pretend_cpu(static_cast<int>(step.processor()));
     powercut::Random random(step.seed[0] | u64{step.seed[1]} << 8);
-    const Operation op = powercut::Chooser(model_, random).choose();
+    const Operation op = powercut::Chooser(model_, random, powercut::Files::kSmall).choose();
     const bool cuts_within = step.around() >= Step::Around::kCutWithin;
     const powercut::Model before = model_;
     fences_until_cut_ = cuts_within ? 1 + step.number % 8 : 0;

@@ -61,17 +61,19 @@ bool Hands::write(const Operation& op)
     return true;
 }
 
+// All of the file is mapped, so that a large one gets pages of 2 MiB.
 bool Hands::map(const Operation& op)
 {
     Fd fd(root_ + op.path, O_RDWR);
-    uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-    uint64_t from = op.offset / page * page;
-    size_t length = op.offset + op.length - from;
-    void* at = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), static_cast<off_t>(from));
-    if (fd.get() < 0 || at == MAP_FAILED)
+    struct stat status;
+    if (fd.get() < 0 || fstat(fd.get(), &status) != 0)
+        return false;
+    const size_t length = static_cast<size_t>(status.st_size);
+    void* at = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (at == MAP_FAILED)
         return false;
     Bytes bytes = new_bytes(op);
-    memcpy(static_cast<uint8_t*>(at) + (op.offset - from), bytes.data(), bytes.size());
+    memcpy(static_cast<uint8_t*>(at) + op.offset, bytes.data(), bytes.size());
     bool synced = (op.pattern % 2 ? fsync(fd.get()) : msync(at, length, MS_SYNC)) == 0;
     return munmap(at, length) == 0 && synced;
 }

@@ -74,6 +74,10 @@ void Model::apply(const Operation& op)
 
 std::optional<Operation> Chooser::try_one()
 {
+    if (files_ == Files::kOneLarge && random_.below(4) == 0) {
+        if (std::optional<Operation> op = make_large())
+            return op;
+    }
     uint64_t dice = random_.below(100);
     if (dice < 12)
         return make_name(Action::Create);
@@ -182,9 +186,20 @@ std::optional<Operation> Chooser::fallocate(Action action)
     return op;
 }
 
+// An empty file, as a hole or allocated: its first stores through a mapping are to 2 MiB at once.
+std::optional<Operation> Chooser::make_large()
+{
+    const Entry* file = file_of(0);
+    if (!file || file_of(kLargeBytes))
+        return std::nullopt;
+    const Action action = random_.below(2) ? Action::Allocate : Action::Truncate;
+    return Operation{action, model_.path(*file), {}, file->node, 0, kLargeBytes};
+}
+
 std::optional<Operation> Chooser::map()
 {
-    const Entry* file = any(Kind::File);
+    const Entry* large = files_ == Files::kOneLarge && random_.below(2) ? file_of(kLargeBytes) : nullptr;
+    const Entry* file = large ? large : any(Kind::File);
     uint64_t size = file ? model_.node(file->node).data.size() : 0;
     if (size == 0)
         return std::nullopt;

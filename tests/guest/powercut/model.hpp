@@ -15,6 +15,7 @@
 namespace powercut {
 
 constexpr uint64_t kMaxFileBytes = 256 * 1024;
+constexpr uint64_t kLargeBytes = 2 << 20;
 constexpr size_t kMaxEntries = 60;
 constexpr size_t kMaxDepth = 6;
 
@@ -223,10 +224,16 @@ class Model {
     NodeId next_id_ = 1;
 };
 
+// Whether a file of a worker may be large, so that pages of 2 MiB map it: that takes a device with room.
+enum class Files { kSmall, kOneLarge };
+
 // Chooses the next operation. Tries actions until one is possible; creating a file or syncing always is.
 class Chooser {
   public:
-    Chooser(const Model& model, Random& random) : model_(model), random_(random) {}
+    Chooser(const Model& model, Random& random, Files files = Files::kOneLarge)
+        : model_(model), random_(random), files_(files)
+    {
+    }
 
     Operation choose()
     {
@@ -245,6 +252,7 @@ class Chooser {
     std::optional<Operation> write(Action action);
     std::optional<Operation> map();
     std::optional<Operation> resize(Action action);
+    std::optional<Operation> make_large();
     std::optional<Operation> fallocate(Action action);
     std::optional<Operation> chmod();
 
@@ -256,6 +264,16 @@ class Chooser {
                 found.push_back(&entry);
         }
         return found.empty() ? nullptr : found[random_.below(found.size())];
+    }
+    // The first file of so many bytes.
+    const Entry* file_of(uint64_t bytes) const
+    {
+        for (const Entry& entry : model_.entries()) {
+            const Node& node = model_.node(entry.node);
+            if (node.kind == Kind::File && node.data.size() == bytes)
+                return &entry;
+        }
+        return nullptr;
     }
     NodeId any_directory()
     {
@@ -278,6 +296,7 @@ class Chooser {
 
     const Model& model_;
     Random& random_;
+    const Files files_;
 };
 
 }  // namespace powercut

@@ -10,7 +10,8 @@
 //
 // With --ignore some of what the trace holds did not happen: a fence orders nothing, a line is not written
 // back, a store goes to the cache. That is what the guest would have done without that instruction, because
-// nothing in it can tell the difference; only a power cut can.
+// nothing in it can tell the difference; only a power cut can. Write-backs of 2 MiB at once can be left out
+// alone, and so can those of less.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -37,6 +38,10 @@ namespace {
 // not for ever.
 constexpr uint64_t kNear = 3, kNearInAll = 300;
 
+// Where 2 MiB are written back at once, that is a site of its own: this is added to the number.
+constexpr uint32_t kHugeSite = 1u << 31;
+constexpr uint64_t kHugeLines = (2 << 20) / kLine;
+
 struct Options {
     std::string before, after, trace, save;
     uint64_t seed = 1;
@@ -54,11 +59,12 @@ class Trace {
         if (end <= 0)
             throw std::runtime_error(path + " is empty, or missing: the emulator saw no beacon");
         count_ = static_cast<size_t>(end) / sizeof(trace_event);
-        void* at = mmap(nullptr, static_cast<size_t>(end), PROT_READ, MAP_PRIVATE, fd, 0);
+        void* at = mmap(nullptr, static_cast<size_t>(end), PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
         close(fd);
         if (at == MAP_FAILED)
             throw std::runtime_error(path + ": cannot be mapped");
-        events_ = static_cast<const trace_event*>(at);
+        events_ = static_cast<trace_event*>(at);
+        number_huge_sites();
     }
 
     size_t size() const { return count_; }
@@ -74,7 +80,31 @@ class Trace {
     }
 
   private:
-    const trace_event* events_;
+    // Write-backs of one site and one processor, of line after line.
+    struct Run {
+        uint64_t next = 0;
+        std::vector<size_t> events;
+    };
+
+    void number_huge_sites()
+    {
+        std::map<std::pair<unsigned, uint32_t>, Run> runs;
+        for (size_t at = 0; at < count_; at++) {
+            if (events_[at].kind != TRACE_WRITE_BACK || events_[at].site == 0)
+                continue;
+            Run& run = runs[{events_[at].vcpu, events_[at].site}];
+            if (events_[at].offset != run.next || run.events.size() == kHugeLines)
+                run.events.clear();
+            run.next = events_[at].offset + kLine;
+            run.events.push_back(at);
+            if (run.events.size() == kHugeLines) {
+                for (const size_t event : run.events)
+                    events_[event].site |= kHugeSite;
+            }
+        }
+    }
+
+    trace_event* events_;
     size_t count_;
 };
 
@@ -327,7 +357,9 @@ constexpr char kUsage[] =
     "  --images N      about so many\n"
     "  --ignore N,...  as if what is done at these sites were not\n"
     "  --save FILE     put each image there: what is there in the end is the one that was wrong\n"
-    "  --sites         only print what is done at which site, and how often\n";
+    "  --sites         only print what is done at which site, and how often; a site that writes back 2 MiB "
+    "at\n"
+    "                  once has another number there, by 2147483648 more\n";
 
 bool take_list(const char* text, std::set<uint32_t>& numbers)
 {
