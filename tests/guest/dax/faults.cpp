@@ -72,9 +72,6 @@ struct SmallMapping : Mapping {
     SmallMapping(int fd, long bytes) : Mapping(fd, bytes) { must(madvise(data, length, MADV_NOHUGEPAGE)); }
 };
 
-// How many faults of 2 MiB have been served as such.
-long served() { return count("faults_2m_read") + count("faults_2m_write") + count("faults_2m_mkwrite"); }
-
 // What `what` adds to a count of the mount.
 long counted(const char* name, const std::function<void()>& what)
 {
@@ -233,11 +230,11 @@ CASE("faults", "2 MiB at a time: stores into holes and allocated space; loads of
         {
             Mapping mapping(file.fd, kPages * kPage);
             expect(reinterpret_cast<uintptr_t>(mapping.data) % kHuge == 0);
-            const long before = served(), blocks = file.status().st_blocks;
+            const long before = huge_faults(), blocks = file.status().st_blocks;
             expect(load_stamps(mapping, true) == kPages / 512);
             expect(file.status().st_blocks == blocks);
             expect(store_stamps(mapping) == kPages / 512);
-            expect(served() - before == 2 * kPages / 512);
+            expect(huge_faults() - before == 2 * kPages / 512);
             must(fsync(file.fd));
             expect(load_stamps(mapping) == kPages / 512);
             must(madvise(mapping.data, mapping.length, MADV_DONTNEED));
@@ -413,9 +410,9 @@ CASE("faults", "MAP_SYNC at 2 MiB")
         expect(errno == EOPNOTSUPP);
         return;
     }
-    const long before = served();
+    const long before = huge_faults();
     static_cast<volatile char*>(data)[kPage] = 's';
-    expect(served() - before == 1);
+    expect(huge_faults() - before == 1);
     expect(file.status().st_blocks >= 512 * 8);
     must(munmap(data, kHuge));
 }

@@ -159,6 +159,8 @@ struct PinnedByPipe {
 bool gets_signal(int signal, const std::function<void()>& what);
 // Faults that this thread has had so far: shows whether a store found its PTE writable.
 long faults();
+// How many faults of 2 MiB have been served as such.
+long huge_faults();
 // Runs `what` in a child process; fails here if it failed there.
 class Child {
   public:

@@ -86,6 +86,11 @@ long faults()
     return usage.ru_minflt + usage.ru_majflt;
 }
 
+long huge_faults()
+{
+    return count("faults_2m_read") + count("faults_2m_write") + count("faults_2m_mkwrite");
+}
+
 Child::Child(const std::function<void()>& what)
 {
     fflush(stdout);

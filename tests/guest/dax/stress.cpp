@@ -1,172 +1,277 @@
 // SPDX-License-Identifier: GPL-2.0
-// Many threads and processes on the same pages. Each word has one writer, so the last value is known.
-#include <atomic>
-#include <csignal>
+// Many threads and processes on the same pages of shared files, with everything that stores, un-maps, pins or
+// frees.
+//
+// Contents are stamps. A page has eight slots of 512 bytes, and a slot has one worker that stores to it. A
+// stamp names its file, its worker, and which of that worker's stores it is of, so whatever is read tells
+// where it comes from: each word of a slot is zero or a stamp of this file and this worker, always and for
+// everybody. The worker knows more:
+//
+//   - what it stored last is there: no store is lost, no older one comes back;
+//   - zero may be there instead where a wipe (truncation, punch, zeroing) went on between the store's
+//   beginning and now;
+//   - zero must be there where a wipe began after the store had returned, and ended: nothing is resurrected.
+//
+// For that, each slot counts the wipes that have begun and those that have ended; there is one wiper for each
+// file. What happens in which order is left to chance; the operations done are printed.
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <cstdlib>
-#include <memory>
-#include <random>
-#include <sys/statvfs.h>
+#include <mutex>
 
-#include "harness.hpp"
+#include "stress_worker.hpp"
+
+using namespace stress;
 
 namespace {
 
-double duration() { return 6.0 * static_cast<double>(soak()); }
+// With stress_files.cpp 20 seconds; with TARN_SOAK=90 half an hour.
+double duration() { return 16.0 * static_cast<double>(soak()); }
 
-using Word = volatile uint64_t;
+std::atomic<bool> stop;
+std::mutex failure_lock;
+std::string failure;
+
+// Runs a thread's work until it is done or has failed; the first failure ends all.
+void guarded(const std::function<void()>& work)
+{
+    try {
+        work();
+    } catch (const std::exception& error) {
+        std::lock_guard guard(failure_lock);
+        if (failure.empty())
+            failure = error.what();
+        stop = true;
+    }
+}
+
+// ---- a wiper, and the others ------------------------------------------------------------------------------
+
+// Runs `wipe`, which makes the slots in [from, to) zeroes, but for what is stored meanwhile.
+template <class Wipe>
+void wipe_range(Shared& shared, long from, long to, Wipe wipe)
+{
+    for (long slot = from / kSlotBytes; slot < to / kSlotBytes; slot++)
+        shared.wipes[static_cast<size_t>(slot)].begun++;
+    wipe();
+    for (long slot = from / kSlotBytes; slot < to / kSlotBytes; slot++)
+        shared.wipes[static_cast<size_t>(slot)].ended++;
+}
+
+void wiper(Shared& shared)
+{
+    std::mt19937_64 random(static_cast<unsigned long>(shared.number) + 300);
+    const auto below = [&](long bound) {
+        return static_cast<long>(random() % static_cast<unsigned long>(bound));
+    };
+    const int fd = shared.file.fd;
+    while (!stop) {
+        // In slots, in pages, or in 2 MiB.
+        const long unit = below(3) == 0 ? kSlotBytes : below(4) ? kPage : kHuge;
+        const long from = below(kBytes / unit) * unit;
+        const long to = std::min(kBytes, from + (1 + below(unit == kHuge ? 2 : 40)) * unit);
+        switch (below(5)) {
+            case 0:
+                wipe_range(shared, from, kBytes, [&] {
+                    shared.file.size(from);
+                    if (below(2))
+                        usleep(500);
+                    shared.file.size(kBytes);
+                });
+                break;
+            case 1:
+            case 2:
+                wipe_range(shared, from, to, [&] {
+                    must(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, to - from));
+                });
+                break;
+            case 3:
+                wipe_range(shared, from, to,
+                           [&] { must(fallocate(fd, FALLOC_FL_ZERO_RANGE, from, to - from)); });
+                break;
+            default: must(fallocate(fd, 0, from, to - from));
+        }
+        usleep(static_cast<unsigned>(below(20000)));
+    }
+}
+
+// Throws when one of the words, which are read from that page on, was put there by nobody at any time.
+void look_for_foreign(long file, long page, const std::vector<uint64_t>& words)
+{
+    for (size_t i = 0; i < words.size(); i++) {
+        const long slot = static_cast<long>(i) / kWords % kSlots;
+        if (!is_plausible(words[i], file, slot))
+            throw std::runtime_error("file " + std::to_string(file) + ", page " +
+                                     std::to_string(page + static_cast<long>(i) * 8 / kPage) + ", slot " +
+                                     std::to_string(slot) +
+                                     " holds foreign bytes: " + std::to_string(words[i]));
+    }
+}
+
+constexpr size_t kWatched = 16 * kPage / 8;
+
+// Looks at everything, and must not see anything that cannot be there.
+void watcher(std::vector<std::unique_ptr<Shared>>& files)
+{
+    std::mt19937_64 random(400);
+    std::vector<uint64_t> words(kWatched);
+    while (!stop) {
+        Shared& shared = *files[random() % kFiles];
+        Mapping mapping(shared.file.fd, kBytes, PROT_READ, random() % 2 ? MAP_SHARED : MAP_PRIVATE);
+        for (int round = 0; round < 30; round++) {
+            const long page = static_cast<long>(random() % (kPages - 16));
+            size_t got = words.size();
+            if (random() % 2)
+                got = static_cast<size_t>(
+                          must(pread(shared.file.fd, words.data(), words.size() * 8, page * kPage))) /
+                      8;
+            else if (!reaches([&] { memcpy(words.data(), &mapping[page * kPage], words.size() * 8); }))
+                continue;
+            words.resize(got);
+            look_for_foreign(shared.number, page, words);
+            words.resize(kWatched);
+        }
+    }
+}
+
+void disturber()
+{
+    std::mt19937_64 random(500);
+    const int root = must(open(dir().c_str(), O_RDONLY | O_DIRECTORY));
+    const int drop = must(open("/proc/sys/vm/drop_caches", O_WRONLY));
+    while (!stop) {
+        switch (random() % 4) {
+            case 0: sync(); break;
+            case 1: must(syncfs(root)); break;
+            case 2: must(write(drop, "2", 1)); break;
+            default: usleep(30000);
+        }
+    }
+    close(root);
+    close(drop);
+}
+
+// Freezes and thaws. A process of its own: among the threads it could wait for mmap_lock,
+// which faults hold that wait for the thaw.
+void freezer(volatile char& is_wanted)
+{
+    const int root = must(open(dir().c_str(), O_RDONLY | O_DIRECTORY));
+    while (is_wanted) {
+        must(ioctl(root, FIFREEZE, 0));
+        usleep(1000);
+        must(ioctl(root, FITHAW, 0));
+        usleep(200000);
+    }
+}
+
+// Whether the checks complain of `planted` in a slot, put there behind its worker's back; the slot is as it
+// was afterwards.
+bool finds(Worker& worker, Shared& shared, Place at, const std::vector<uint64_t>& planted)
+{
+    std::vector<uint64_t> good(kWords);
+    const long offset = at.page * kPage;
+    must(pread(shared.file.fd, good.data(), kSlotBytes, offset));
+    must(pwrite(shared.file.fd, planted.data(), kSlotBytes, offset));
+    bool found = false;
+    try {
+        worker.read(at, "planted");
+    } catch (const std::exception& problem) {
+        printf("# %s\n", problem.what());
+        found = true;
+    }
+    must(pwrite(shared.file.fd, good.data(), kSlotBytes, offset));
+    worker.read(at, "as it was");
+    return found;
+}
 
 }  // namespace
 
-CASE("stress", "stores, writes, syncs, forks and truncations on the same pages")
+CASE("stress", "the checks see what is lost, stale, resurrected or foreign, where it is planted")
 {
-    constexpr long kPages = 96, kWriters = 4;  // pages in use for words; behind them comes what is truncated
-    File file("f");
-    file.size(kPages * kPage);
-    std::atomic<bool> stop = false;
-    std::vector<std::thread> threads;
-    std::vector<std::vector<uint64_t>> last(kWriters, std::vector<uint64_t>(kPages * 8));
+    std::vector<std::unique_ptr<Shared>> files;
+    for (long file = 0; file < kFiles; file++)
+        files.push_back(std::make_unique<Shared>(file, "planted" + std::to_string(file)));
+    Worker worker(0, files, -1);
+    Shared& shared = *files[0];
+    const Place at{0, 5};
+    std::vector<uint64_t> older(kWords), newer(kWords), zeroes(kWords);
+    worker.write(at);
+    must(pread(shared.file.fd, older.data(), kSlotBytes, at.page * kPage));
+    worker.write(at);
+    must(pread(shared.file.fd, newer.data(), kSlotBytes, at.page * kPage));
+    std::vector<uint64_t> torn = newer;
+    torn[kWords - 1] = older[0];
 
-    // Word w of writer t in a page is at t * 64 + w * 8.
-    for (long t = 0; t < kWriters; t++)
-        threads.emplace_back([&, t] {
-            Mapping mapping(file.fd, kPages * kPage);
-            std::mt19937_64 random(static_cast<unsigned long>(t));
-            for (uint64_t round = 1; !stop; round++) {
-                long page = static_cast<long>(random() % kPages), word = static_cast<long>(random() % 8);
-                long at = page * kPage + t * 64 + word * 8;
-                if (random() % 8)
-                    *reinterpret_cast<Word*>(&mapping[at]) = round;
-                else
-                    must(pwrite(file.fd, &round, 8, at));
-                last[static_cast<size_t>(t)][static_cast<size_t>(page * 8 + word)] = round;
-                if (*reinterpret_cast<Word*>(&mapping[at]) != round)
-                    abort();
-            }
-        });
-    threads.emplace_back([&] {
-        std::mt19937_64 random(100);
-        while (!stop) {
-            switch (random() % 4) {
-            case 0: fsync(file.fd); break;
-            case 1: sync(); break;
-            case 2: sync_file_range(file.fd, static_cast<long>(random() % kPages) * kPage, kPage * 9, SYNC_FILE_RANGE_WRITE); break;
-            default: usleep(1000);
-            }
-        }
+    expect(!finds(worker, shared, at, newer));
+    expect(finds(worker, shared, at, older));
+    expect(finds(worker, shared, at, torn));
+    expect(finds(worker, shared, at, zeroes));
+    expect(finds(worker, shared, at, std::vector<uint64_t>(kWords, stamp(1, 0, 1))));
+    wipe_range(shared, at.page * kPage, (at.page + 1) * kPage, [&] {
+        must(fallocate(shared.file.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at.page * kPage, kPage));
     });
-    threads.emplace_back([&] {
-        Mapping mapping(file.fd, 2 * kPages * kPage);
-        std::mt19937_64 random(200);
-        while (!stop) {
-            long end = (kPages + static_cast<long>(random() % kPages)) * kPage + static_cast<long>(random() % 2) * 100;
-            file.size(end);
-            for (long at = kPages * kPage; at + kPage <= end; at += kPage)
-                if (mapping.load(at) != 0)
-                    abort();
-                else
-                    mapping.v(at) = 'x';
-            file.size(kPages * kPage);
-        }
-    });
-    double end = seconds() + duration();
-    while (seconds() < end) {
-        Mapping mapping(file.fd, kPages * kPage);
-        Child child([&] {
-            for (long page = 0; page < kPages; page++)
-                mapping.v(page * kPage + kWriters * 64) = 'c';
-        });
-        child.wait();
+    expect(!finds(worker, shared, at, zeroes));
+    expect(finds(worker, shared, at, newer));
+
+    look_for_foreign(0, 0, older);
+    bool found = false;
+    try {
+        look_for_foreign(1, 0, older);
+    } catch (const std::exception&) {
+        found = true;
     }
+    expect(found);
+}
+
+CASE("stress", "everything at once on shared files: nothing is lost, nothing comes back, nothing is foreign")
+{
+    const char* elsewhere = getenv("OTHER");
+    expect(elsewhere != nullptr);
+    const int other =
+        must(open((std::string(elsewhere) + "/sectors").c_str(), O_RDWR | O_CREAT | O_DIRECT, 0644));
+    must(ftruncate(other, kWorkers * kPage));
+    catch_bus();
+    stop = false;
+    Mapping freezing(-1, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS);
+    freezing.v(0) = 1;
+    Child freezes([&] { freezer(freezing.v(0)); });
+
+    std::vector<std::unique_ptr<Shared>> files;
+    for (long file = 0; file < kFiles; file++)
+        files.push_back(std::make_unique<Shared>(file, "shared" + std::to_string(file)));
+    std::vector<std::unique_ptr<Worker>> workers;
+    std::vector<std::thread> threads;
+    for (long w = 0; w < kWorkers; w++)
+        workers.push_back(std::make_unique<Worker>(w, files, other));
+    for (auto& worker : workers)
+        threads.emplace_back([&] { guarded([&] { worker->run(stop); }); });
+    for (auto& shared : files)
+        threads.emplace_back([&] { guarded([&] { wiper(*shared); }); });
+    threads.emplace_back([&] { guarded([&] { watcher(files); }); });
+    threads.emplace_back([&] { guarded(disturber); });
+    for (const double end = seconds() + duration(); !stop && seconds() < end;)
+        usleep(50000);
     stop = true;
+    freezing.v(0) = 0;
+    freezes.wait();
     for (auto& thread : threads)
         thread.join();
-    auto verify = [&] {
-        std::string all = file.read(0, kPages * kPage);
-        for (long t = 0; t < kWriters; t++)
-            for (long page = 0; page < kPages; page++)
-                for (long word = 0; word < 8; word++) {
-                    uint64_t value;
-                    memcpy(&value, &all[static_cast<size_t>(page * kPage + t * 64 + word * 8)], 8);
-                    expect(value == last[static_cast<size_t>(t)][static_cast<size_t>(page * 8 + word)]);
-                }
-    };
-    verify();
-    file.shut();
+    if (!failure.empty())
+        throw std::runtime_error(failure);
+
+    print_done();
+    printf("# faults of 2 MiB: %ld\n", huge_faults());
+    expect(huge_faults() > 0);
+    for (auto& worker : workers) {
+        worker->check_all();
+        worker->forget_mappings();
+    }
+    for (auto& shared : files)
+        shared->file.shut();
     remount();
-    file.reopen();
-    verify();
-}
-
-CASE("stress", "files made, mapped, filled and removed by several processes")
-{
-    struct statvfs before, after;
-    must(statvfs(dir().c_str(), &before));
-    {
-        double end = seconds() + duration();
-        std::vector<std::unique_ptr<Child>> workers;
-        for (unsigned w = 0; w < 4; w++)
-            workers.push_back(std::make_unique<Child>([&, w] {
-                std::mt19937 random(w);
-                while (seconds() < end) {
-                    File file("worker" + std::to_string(w) + "." + std::to_string(random() % 3));
-                    long pages = 1 + static_cast<long>(random() % 60);
-                    file.size(pages * kPage);
-                    Mapping mapping(file.fd, pages * kPage);
-                    std::string text = pattern(pages * kPage, random() % 90);
-                    memcpy(mapping.data, text.data(), text.size());
-                    if (random() % 2)
-                        must(fsync(file.fd));
-                    expect(file.read(0, pages * kPage) == text);
-                    if (random() % 2) {
-                        file.size(0);
-                        file.size(pages * kPage);
-                        expect(mapping.v((pages - 1) * kPage) == 0);
-                    }
-                }
-            }));
-        for (auto& worker : workers)
-            worker->wait();
-    }
-    must(statvfs(dir().c_str(), &after));
-    expect(after.f_bavail + 64 > before.f_bavail);  // but for chunks of inodes
-}
-
-CASE("stress", "writers growing one file, and readers that never see what was not written")
-{
-    File file("f");
-    std::atomic<bool> stop = false;
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 2; t++)
-        threads.emplace_back([&] {
-            std::string record = repeated(3000, 'r');
-            int fd = must(open(file.path.c_str(), O_WRONLY | O_APPEND));
-            while (!stop) {
-                if (write(fd, record.data(), record.size()) != 3000)
-                    abort();
-                struct stat status;
-                if (fstat(fd, &status) == 0 && status.st_size > 4000000)
-                    usleep(1000);
-            }
-            close(fd);
-        });
-    threads.emplace_back([&] {
-        while (!stop) {
-            must(ftruncate(file.fd, 0));
-            usleep(20000);
-        }
-    });
-    double end = seconds() + duration();
-    Mapping mapping(file.fd, 1 << 20);
-    while (seconds() < end) {
-        std::string all = file.read(0, 1 << 20);
-        expect(all.find_first_not_of('r') == std::string::npos);
-        gets_signal(SIGBUS, [&] {
-            char seen = mapping.load(5000);
-            if (seen != 'r' && seen != 0)
-                abort();
-        });
-    }
-    stop = true;
-    for (auto& thread : threads)
-        thread.join();
+    for (auto& shared : files)
+        shared->file.reopen();
+    for (auto& worker : workers)
+        worker->check_all();
+    close(other);
 }
