@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // What scale.test does very often: names of one file in a directory, and extents of a file, made and removed
-// in orders that have nothing to do with each other.
+// in orders that have nothing to do with each other. And what fsync-scale.test times: an fsync of one page
+// that was stored to, in a large mapping.
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -97,6 +101,54 @@ void allocate(const char* path, int mode, uint64_t prime, uint64_t count, uint64
     }
 }
 
+uint64_t now()
+{
+    timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<uint64_t>(time.tv_sec) * 1000000000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+// The pages of 4 KiB that the mount tracks.
+uint64_t tracked()
+{
+    FILE* counts = fopen("/sys/kernel/debug/tarnfs/pmem0/dax", "r");
+    must(counts, "the counts of the mount");
+    char line[256];
+    unsigned long long found = 0;
+    while (fgets(line, sizeof line, counts) && sscanf(line, "entries_4k %llu", &found) != 1)
+        ;
+    fclose(counts);
+    return found;
+}
+
+// Of a mapping of so many MiB, one page in 16 has been stored to and synced, and is mapped and clean. Then
+// one of them after the other is stored to, and synced: what the cheapest of these fsyncs took, in
+// nanoseconds, and how many pages were tracked before them.
+void time_sync(const char* path, uint64_t mib)
+{
+    constexpr uint64_t kStep = 16 * kBlock, kRounds = 16;
+    const uint64_t bytes = mib << 20;
+    const int fd = open_or_die(path, O_CREAT | O_TRUNC | O_RDWR);
+    must(ftruncate(fd, static_cast<off_t>(bytes)) == 0, "ftruncate");
+    void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    must(at != MAP_FAILED && madvise(at, bytes, MADV_NOHUGEPAGE) == 0, "mmap");
+    auto* mapped = static_cast<volatile char*>(at);
+    for (uint64_t page = 0; page < bytes; page += kStep)
+        mapped[page] = 1;
+    must(fsync(fd) == 0, "fsync");
+    for (uint64_t page = 0; page < bytes; page += kStep)
+        must(mapped[page] == 1, "what was stored");
+    const uint64_t before = tracked();
+    uint64_t least = ~uint64_t{0};
+    for (uint64_t round = 0; round < kRounds; round++) {
+        mapped[bytes / kRounds * round] = 2;
+        const uint64_t begin = now();
+        must(fsync(fd) == 0, "fsync");
+        least = std::min(least, now() - begin);
+    }
+    printf("%llu %llu\n", static_cast<unsigned long long>(least), static_cast<unsigned long long>(before));
+}
+
 }  // namespace
 
 int main(int argc, char** argv)
@@ -115,10 +167,13 @@ int main(int argc, char** argv)
         allocate(argv[2], 0, kMaking, count, count);
     else if (what == "punch-half")
         allocate(argv[2], FALLOC_FL_PUNCH_HOLE, kRemoving, count, count / 2);
+    else if (what == "time-sync")
+        time_sync(argv[2], count);
     else {
         fputs(
             "usage: scale make-names|check-names|remove-half|remove-rest DIRECTORY COUNT\n"
-            "       scale make-extents|punch-half FILE COUNT\n",
+            "       scale make-extents|punch-half FILE COUNT\n"
+            "       scale time-sync FILE MIB\n",
             stderr);
         return 2;
     }
