@@ -3,7 +3,8 @@
 // cost DIRECTORY COUNTERS: what operations of the real module cost, told by its counters (debugfs), beside
 // what they may cost (tests/cost_budgets.hpp, the same as on the host). Each operation is done a hundred
 // times, the median counts: what comes only now and then (a retirement, a node that splits, times that are
-// written in the background) is bounded on the host.
+// written in the background) is bounded on the host. And what fsync writes back for each page that was stored
+// to, wherever in a file it is.
 //
 // Prints a table, a line for each operation in TAP's way, and fails when one costs more.
 #include "tests/cost_budgets.hpp"
@@ -17,6 +18,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <numeric>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -291,6 +294,42 @@ void mappings()
     munmap(const_cast<char*>(mapped), 1024 * kPage);
 }
 
+// What a fault makes writable along with its page is written back as well, whether it is stored to or not.
+constexpr unsigned long long kMostLinesForPage = 72;
+
+void fsync_after_stores(const char* what, const std::vector<long>& pages)
+{
+    constexpr long kFile = 64L << 20;
+    begin_anew();
+    for (long at = 0; at < kFile; at += 1 << 20)
+        write_at(at, 1 << 20);
+    void* at = mmap(nullptr, kFile, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    must(at != MAP_FAILED && madvise(at, kFile, MADV_NOHUGEPAGE) == 0, "mmap");
+    auto* mapped = static_cast<volatile char*>(at);
+    for (const long page : pages)
+        mapped[page * kPage] = 3;
+    const Counts from = read_counts();
+    must(fsync(file) == 0, "fsync");
+    const unsigned long long lines = read_counts().lines - from.lines;
+    munmap(at, kFile);
+    const bool good = lines <= kMostLinesForPage * pages.size();
+    failures += !good;
+    printf("%s - fsync after stores to %zu pages %s: %.2f lines a page, of %llu\n", good ? "ok" : "not ok",
+           pages.size(), what, static_cast<double>(lines) / static_cast<double>(pages.size()),
+           kMostLinesForPage);
+}
+
+void spread()
+{
+    std::vector<long> pages(16384);
+    std::iota(pages.begin(), pages.end(), 0);
+    fsync_after_stores("from front to back", {pages.begin(), pages.begin() + 5000});
+    fsync_after_stores("from back to front", {pages.rbegin(), pages.rbegin() + 5000});
+    std::shuffle(pages.begin(), pages.end(), std::mt19937(1));
+    for (const long count : {100, 1000, 8000, 16384})
+        fsync_after_stores("at random", {pages.begin(), pages.begin() + count});
+}
+
 void run()
 {
     mkdir((root + "/dir").c_str(), 0755);
@@ -307,6 +346,7 @@ void run()
     writes();
     sizes();
     mappings();
+    spread();
     mkdir((root + "/large").c_str(), 0755);
     for (int i = 0; i < 10000; i++)
         make_file(path("large", i));
