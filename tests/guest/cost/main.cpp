@@ -272,7 +272,8 @@ void mappings()
     begin_anew(1024 * kPage);
     auto* mapped =
         static_cast<volatile char*>(mmap(nullptr, 1024 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
-    must(mapped != MAP_FAILED, "mmap");
+    must(mapped != MAP_FAILED && madvise(const_cast<char*>(mapped), 1024 * kPage, MADV_NOHUGEPAGE) == 0,
+         "mmap");
     auto load = [=](int i) { (void)mapped[i * 2 * kPage]; };
     auto store = [=](int i) { mapped[i * 2 * kPage] = 1; };
     auto sync = [](int) { must(fsync(file) == 0, "fsync"); };
