@@ -147,33 +147,46 @@ void tarn_huge_zero_destroy(void)
 		__free_pages(tarn_huge_zero, HPAGE_PMD_ORDER);
 }
 
-/* Where page tables hang already PTEs are what the kernel deals with. */
-static int tarn_install_pmd(struct vm_fault *vmf, pfn_t pfn, bool write)
+int tarn_mapper_install_huge(struct tarn_fault *fault, unsigned long long pfn, enum tarn_protection protection)
 {
+	struct vm_fault *vmf = tarn_vmf(fault);
+	pmd_t old = READ_ONCE(*vmf->pmd);
 	vm_fault_t result;
 
-	if (!pmd_none(*vmf->pmd) && !pmd_trans_huge(*vmf->pmd) && !pmd_devmap(*vmf->pmd))
-		return 0;
-	result = vmf_insert_pfn_pmd(vmf, pfn, write);
+	if (protection == TARN_MAP_WRITE)
+		__mark_inode_dirty(file_inode(vmf->vma->vm_file), I_DIRTY_PAGES);
+	if (!pmd_none(old)) {
+		/* Where page tables hang already PTEs are what the kernel deals with. */
+		if (!pmd_trans_huge(old) && !pmd_devmap(old))
+			return 0;
+		if (pmd_pfn(old) != pfn)
+			return -EUCLEAN;
+	}
+	result = vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV | PFN_MAP), protection == TARN_MAP_WRITE);
 	if (result & VM_FAULT_OOM)
 		return -ENOMEM;
 	return result & VM_FAULT_ERROR ? -EUCLEAN : 0;
 }
 
-int tarn_mapper_install_huge(struct tarn_fault *fault, unsigned long long pfn, enum tarn_protection protection)
-{
-	struct vm_fault *vmf = tarn_vmf(fault);
-
-	if (protection == TARN_MAP_WRITE)
-		__mark_inode_dirty(file_inode(vmf->vma->vm_file), I_DIRTY_PAGES);
-	return tarn_install_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV | PFN_MAP), protection == TARN_MAP_WRITE);
-}
-
+/*
+ * As vmf_insert_pfn_pmd() does it on 6.1. Since 6.12 it makes a PMD like this one special, and fork then copies it, as it
+ * has read it before it took the locks: into a child that a zap has just been to, where the zeroes would stay. An ordinary
+ * one is left to the child's own fault. Needs no page table beside it: x86 wants none deposited.
+ */
 int tarn_mapper_install_huge_zero(struct tarn_fault *fault)
 {
+	struct vm_fault *vmf = tarn_vmf(fault);
+	struct mm_struct *mm = vmf->vma->vm_mm;
 	struct page *zeroes = tarn_get_huge_zero();
+	spinlock_t *lock;
 
-	return zeroes ? tarn_install_pmd(tarn_vmf(fault), page_to_pfn_t(zeroes), false) : -ENOMEM;
+	if (!zeroes)
+		return -ENOMEM;
+	lock = pmd_lock(mm, vmf->pmd);
+	if (pmd_none(*vmf->pmd))
+		set_pmd_at(mm, vmf->address & PMD_MASK, vmf->pmd, pmd_mkhuge(mk_pmd(zeroes, vmf->vma->vm_page_prot)));
+	spin_unlock(lock);
+	return 0;
 }
 
 void tarn_mapper_lend(struct tarn_fault *fault, unsigned long long pfn)

@@ -352,6 +352,25 @@ CASE("faults", "parts of a 2 MiB mapping: munmap, mprotect, mremap, MADV_DONTNEE
     must(munmap(room, 3 * kHuge));
 }
 
+CASE("faults", "fork copies no 2 MiB of zeroes: the child gets them by a fault of its own, until somebody stores")
+{
+    File file("f");
+    file.size(2 * kHuge);
+    Mapping mapping(file.fd, 2 * kHuge), other(file.fd, 2 * kHuge);
+    expect(mapping.v(0) == 0);
+    const long before = count("faults_2m_read");
+    Child reader([&] { expect(mapping.v(kPage) == 0); });
+    reader.wait();
+    expect(count("faults_2m_read") == before + 1);
+    Child late([&] {
+        other.v(0) = 's';
+        expect(mapping.v(0) == 's');
+        mapping.v(kPage) = 'c';
+    });
+    late.wait();
+    expect(mapping.v(0) == 's' && other.v(kPage) == 'c');
+}
+
 CASE("faults", "holes and cuts in a 2 MiB that is dirty")
 {
     File file("f");
