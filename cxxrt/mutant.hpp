@@ -24,6 +24,7 @@ enum class Mutant : u8 {
     kSizeFromStaleEnd,     // a write sets the size to where it ended
     kShrinkZeroesFirst,    // truncation zeroes behind the new end before it is committed
     kShrinkForgetsDirty,   // ... forgets what is dirty before it is durable
+    kPunchForgetsDirty,    // so do punching and zeroing
     kShrinkLeaksBlocks,    // ... in steps makes no orphan
     kGrowKeepsTail,        // truncation to a larger size does not zero from the old end on
     kWriteKeepsTail,       // nor does a write behind the end

@@ -80,7 +80,8 @@ Result<bool> File::begin_clearing(tarn_fallocate& request, u64 size)
             tracker_.each(first, behind - 1, [](LockedRange& range) { range.zap(); });
         if (!mutant(Mutant::kPunchIgnoresPins) && tracker_.find_pinned(first, behind - 1))
             return Error::kBusy;
-        TRY(sync(first, behind - 1));
+        if (!mutant(Mutant::kPunchForgetsDirty))
+            TRY(sync(first, behind - 1));
         forget(first, behind - 1);
     }
     request.clear_from = first.value;

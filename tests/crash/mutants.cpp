@@ -63,6 +63,7 @@ constexpr Known kKnown[] = {
     {kSizeFromStaleEnd, "several descriptors growing one file", "a write sets the size to where it ended"},
     {kShrinkZeroesFirst, "truncate", "the rest of the block is zeroed before the size is committed"},
     {kShrinkForgetsDirty, "truncate", "dirty pages are forgotten while the file still has them"},
+    {kPunchForgetsDirty, "punch", "dirty pages are forgotten while the file still has them"},
     {kShrinkLeaksBlocks, "truncate", "in steps, without an orphan"},
     {kGrowKeepsTail, "zeroing skipped", "truncate to a larger size, from the old end on"},
     {kWriteKeepsTail, "zeroing skipped", "a write behind the end, from the old end on"},

@@ -115,6 +115,7 @@ std::vector<Workload> chosen()
     beside({"create /k", "punch /f", "write /k"}, 3);
     // The second promises what the first has yet to throw away.
     beside({"store /f, far", "truncate /f 2000", "fdatasync /f"}, 3);
+    beside({"store /f", "punch /f", "fdatasync /f"}, 3);
     // Bits of one word, words of one inode.
     beside({"create /k", "create /d/k"}, 3);
     beside({"chmod /f", "fsync /f"}, 3);
