@@ -64,14 +64,22 @@ enum class Mutant : u8 {
     kSyncTakesLater,                         // a write-back visits what becomes dirty after it began
     kSmallTaggedFirst,                       // it tags entries of 4 KiB before those of 2 MiB
     kPinnedIsClean,                          // it makes a page clean that is pinned
+    kPinsSeenLate,                           // ... that was when its lines were written back
     kTrimIgnoresPins,                        // an entry goes while its page is pinned
     kTrimKeepsMappings,                      // ... while it is mapped
     kCleanedGoesMapped,                      // ... a cleaned one that a load has mapped again
+    kReclaimTakesDirty,                      // ... one that is dirty, because memory is wanted
+    kReclaimIgnoresPins,                     // ... whose page has been pinned since it was looked at
+    kReclaimKeepsMappings,                   // ... whose page is mapped
+    kPageNotAttached,                        // a page is not told its place in the file
+    kPageStaysAttached,                      // ... not that it has none any more
     kShrinkIgnoresPins,                      // truncation frees a block that is pinned
     kPunchIgnoresPins,                       // so does punching
     kPunchKeepsMappings,                     // punching frees a block that is mapped
     kCutUnlocked,                            // truncation and punching do not hold invalidate_lock
     kHugeNotSplit,                           // ... leave a 2 MiB entry whole
+    kHugeBesideSmall,                        // a 2 MiB entry is made where there are some of 4 KiB
+    kSmallBesideHuge,                        // ... and the other way round
     kSplitForgetsDirty,                      // the parts of a 2 MiB entry are clean
     kSplitForgetsToWrite,                    // ... not visited by the write-back under way
     kFaultKeepsZeroPages,                    // a store into a hole leaves the zero pages of others

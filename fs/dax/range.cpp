@@ -54,7 +54,8 @@ void DirtyTracker::let_go(Place place)
 {
     TrackedBlock entry(tree(place.size).get(place.index));
     if (entry.has_page()) {
-        tarn_mapper_detach(owner_, entry.pfn().value, blocks_of(place.size));
+        if (!mutant(Mutant::kPageStaysAttached))
+            tarn_mapper_detach(owner_, entry.pfn().value, blocks_of(place.size));
         mount_.uncount(entries_of(place.size));
     }
     tree(place.size).replace(place.index, entry.without_page().word());
@@ -123,7 +124,8 @@ u64 LockedRange::give_back()
 {
     u64 removed = 0;
     each_entry([&](RadixTree& tree, auto place, TrackedBlock) TARN_NO_ANALYSIS {
-        if (tree.has_tag(place.index, Tag::kDirty) || tracker_->is_pinned(place))
+        const bool is_pinned = tracker_->is_pinned(place) && !mutant(Mutant::kReclaimIgnoresPins);
+        if (is_pinned || (tree.has_tag(place.index, Tag::kDirty) && !mutant(Mutant::kReclaimTakesDirty)))
             return;
         tracker_->let_go(place);
         removed++;
@@ -239,7 +241,8 @@ Status DirtyTracker::adopt(EntrySize size, const PageRun& run)
         if (entry.has_page() && entry.pfn() != pfn)
             return Error::kBadEntry;
         if (!entry.has_page()) {
-            tarn_mapper_attach(owner_, at, pfn.value, blocks);
+            if (!mutant(Mutant::kPageNotAttached))
+                tarn_mapper_attach(owner_, at, pfn.value, blocks);
             mount_.count(entries_of(size));
         }
         tree(size).replace(at / blocks, entry.with_page(pfn).mapped().word());

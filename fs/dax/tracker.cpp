@@ -59,7 +59,8 @@ void DirtyTracker::wait_unlocked(Place place)
 DirtyTracker::Place DirtyTracker::place_of(u64 block) const
 {
     const u64 huge = block >> kHugeShift;
-    return tree(EntrySize::kHuge).get(huge) ? Place{EntrySize::kHuge, huge} : Place{EntrySize::kBlock, block};
+    const bool is_in_huge = tree(EntrySize::kHuge).get(huge) && !mutant(Mutant::kSmallBesideHuge);
+    return is_in_huge ? Place{EntrySize::kHuge, huge} : Place{EntrySize::kBlock, block};
 }
 
 // Makes the entry if need be; there is none of the other size.
@@ -156,7 +157,7 @@ Result<std::optional<LockedEntry>> DirtyTracker::lock_huge(FileBlock first, cons
     auto choose = [&]() TARN_NO_ANALYSIS {
         const bool taken =
             tree(EntrySize::kBlock).next(first.value, first.value + kHugeEntry - 1).has_value();
-        return taken ? std::nullopt : std::optional(huge);
+        return taken && !mutant(Mutant::kHugeBesideSmall) ? std::nullopt : std::optional(huge);
     };
     if (!TRY(lock_chosen(choose)))
         return std::optional<LockedEntry>();

@@ -8,6 +8,7 @@
 // memory, nor that several entries are locked without regard to their order.
 //
 // A clean page needs no write-back: DIRTY is gone behind a fence, and without it no PTE is writable (I1, I3).
+#include "cxxrt/mutant.hpp"
 #include "fs/dax/tracked_block.hpp"
 #include "fs/dax/tracker.hpp"
 
@@ -23,7 +24,8 @@ u64 DirtyTracker::reclaim(u64& budget)
     while (budget) {
         std::optional<LockedRange> range = lock_idle(budget);
         if (range) {
-            range->zap();
+            if (!mutant(Mutant::kReclaimKeepsMappings))
+                range->zap();
             removed += range->give_back();
         } else if (reclaim_from_ == kReclaimDone) {
             reclaim_from_ = 0;
@@ -38,8 +40,9 @@ u64 DirtyTracker::reclaim(u64& budget)
 bool DirtyTracker::is_idle(Place place) const
 {
     TrackedBlock entry(tree(place.size).get(place.index));
-    return entry.has_page() && !entry.is_locked() && !tree(place.size).has_tag(place.index, Tag::kDirty) &&
-           !is_pinned(place);
+    const bool is_dirty =
+        tree(place.size).has_tag(place.index, Tag::kDirty) && !mutant(Mutant::kReclaimTakesDirty);
+    return entry.has_page() && !entry.is_locked() && !is_dirty && !is_pinned(place);
 }
 
 // ---- all files --------------------------------------------------------------------------------------------

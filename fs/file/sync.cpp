@@ -39,8 +39,10 @@ Status File::sync_locked(FileBlock from, FileBlock last)
         if (mutant(Mutant::kWriteBackBeforeZap))
             write_back(range);
         range.zap();
+        if (mutant(Mutant::kPinsSeenLate))
+            write_back(range);
         range.begin_write_back();
-        if (!mutant(Mutant::kWriteBackBeforeZap))
+        if (!mutant(Mutant::kWriteBackBeforeZap) && !mutant(Mutant::kPinsSeenLate))
             write_back(range);
         pages += range.count();
     });

@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "fs/file/object.hpp"
+#include "fs/file/file.hpp"
 #include "tests/host/support/volume.hpp"
 #include "tests/interleave/scheduler.hpp"
 
@@ -62,17 +62,24 @@ World::World(Stage& stage, unsigned threads)
             mappings_.push_back(mappings_[0]);
             continue;
         }
-        mappings_.push_back(std::make_shared<FakeMapping>(mm_, *file_));
-        mappings_.back()->fault_around(2);
-        if (stage.scene.is_huge)
-            mappings_.back()->allow_huge();
+        mappings_.push_back(make_mapping());
     }
     prepare();
+}
+
+std::shared_ptr<FakeMapping> World::make_mapping()
+{
+    auto mapping = std::make_shared<FakeMapping>(mm_, *file_);
+    mapping->fault_around(2);
+    if (stage_.scene.is_huge)
+        mapping->allow_huge();
+    return mapping;
 }
 
 World::~World()
 {
     mappings_.clear();
+    children_.clear();
     file_.reset();
     other_.reset();
     fs_.abandon();
@@ -172,15 +179,18 @@ void World::wait_for_pins()
     Scheduler::wait_until([this] { return mm_.pins() == 0; });
 }
 
-void World::punch(u64 offset, u64 length)
+void World::clear(tarn_fallocate_kind kind, u64 offset, u64 length)
 {
     const usize event = history_.begin(Event::Kind::kClear, offset, offset + length);
     int error = 0;
-    while ((error = file_->punch(offset, length)) == -EBUSY)
+    while ((error = file_->fallocate(kind, FakeFile::KeepSize::kYes, offset, length)) == -EBUSY)
         wait_for_pins();
     history_.end(event);
-    expect(error == 0, "punching returns " + std::to_string(error));
+    expect(error == 0, "punching or zeroing returns " + std::to_string(error));
 }
+
+void World::punch(u64 offset, u64 length) { clear(TARN_FALLOCATE_PUNCH, offset, length); }
+void World::zero(u64 offset, u64 length) { clear(TARN_FALLOCATE_ZERO, offset, length); }
 
 void World::allocate(u64 offset, u64 length)
 {
@@ -188,17 +198,21 @@ void World::allocate(u64 offset, u64 length)
     expect(error == 0, "fallocate returns " + std::to_string(error));
 }
 
-void World::fsync(unsigned who)
+void World::fsync(unsigned who) { sync_blocks(who, 0, kLastFileBlock.value); }
+void World::fsync_block(unsigned who, u64 block) { sync_blocks(who, block, block); }
+
+void World::sync_blocks(unsigned who, u64 first, u64 last)
 {
     const u64 began = history_.clock();
-    syncing_[who].emplace();
-    const int error = file_->sync();
+    syncing_[who] = Visits{first, last};
+    const int error = file_->sync(first * kBlockSize, last * kBlockSize + kBlockSize - 1);
     syncing_[who].reset();
     expect(error == 0, "fsync returns " + std::to_string(error));
-    check_promise(began);
+    check_promise(began, first, last);
 }
 
-// What an fsync visits must have been dirty when it came to the first of it.
+// What an fsync visits must have been dirty when it came to the first of it, and lie in its range, or be of
+// 2 MiB.
 void World::note_zap(u64 block, u64 count)
 {
     const unsigned who = Scheduler::current();
@@ -209,6 +223,9 @@ void World::note_zap(u64 block, u64 count)
     for (u64 i = 0; !visits.has_begun && i < kWatchedBlocks; i++)
         visits.was_dirty[i] = tracker.has_tag(FileBlock(i), DirtyTracker::Tag::kDirty);
     visits.has_begun = true;
+    const bool is_huge = count == TARN_HUGE_BLOCKS;
+    expect(is_huge || (block >= visits.first && block + count - 1 <= visits.last),
+           "fsync visits a page outside of its range");
     for (u64 i = block; i < std::min(block + count, kWatchedBlocks); i++)
         expect(visits.was_dirty[i], "fsync visits a page that became dirty after it began");
 }
@@ -258,6 +275,24 @@ void World::unmap(unsigned who)
     tarn_file_trim(file_->inode());
 }
 
+// The child begins with the parent's PTEs.
+void World::fork_and_store(unsigned who, u64 offset)
+{
+    auto child = make_mapping();
+    child->copy_from(*mappings_[who]);
+    children_.push_back(child);
+    const u64 value = value_for(who);
+    if (int error = child->store(offset, &value, 8))
+        return fault_failed(error);
+    note_store(who, offset, value);
+}
+
+void World::reclaim()
+{
+    constexpr u64 kAll = 1 << 20;
+    tarn_fs_reclaim(fs_.fs(), kAll);
+}
+
 void World::write_other(unsigned)
 {
     const long long wrote = other_->write(0, std::string(kOtherBytes, kOther));
@@ -287,10 +322,11 @@ bool World::may_hold(const Stored& stored, u64 value) const
 }
 
 // Of what had been stored through mappings by then.
-void World::check_promise(u64 began)
+void World::check_promise(u64 began, u64 first, u64 last)
 {
     for (const Stored& stored : stores_) {
-        if (history_.events()[stored.event].end > began)
+        const u64 place = stored.word / kBlockSize;
+        if (history_.events()[stored.event].end > began || place < first || place > last)
             continue;
         u64 durable;
         const u64 block = stored.pfn - stage_.device.device().first_pfn;
@@ -371,6 +407,7 @@ void World::check_durable(u64 size)
 
 void World::check()
 {
+    mappings_.insert(mappings_.end(), children_.begin(), children_.end());
     const u64 size = file_->size();
     check_pages(size);
     check_words(size);

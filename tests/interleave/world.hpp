@@ -4,10 +4,10 @@
 //
 // Checked while they run: who has stored to a page, or pinned it, finds it the file's; a page is never let go
 // while it is mapped, nor has two owners (FakeMm); a store is in an entry tagged dirty; what was stored
-// before an fsync began is durable when it returns, and it visits nothing that became dirty later. Checked at
-// the end: History explains what was seen; no PTE is writable without a tag, none maps what is not the
-// file's, or shows something else than read(2); after one more fsync everything is clean and durable; after
-// munmap no entry is left.
+// before an fsync began is durable when it returns, and it visits nothing that became dirty later, or that
+// lies outside of its range. Checked at the end: History explains what was seen; no PTE is writable without a
+// tag, none maps what is not the file's, or shows something else than read(2); after one more fsync
+// everything is clean and durable; after munmap no entry is left.
 #pragma once
 #include <memory>
 #include <stdexcept>
@@ -65,12 +65,16 @@ class World {
     void write(unsigned who, u64 offset, u64 length);
     void truncate(u64 size);
     void punch(u64 offset, u64 length);
+    void zero(u64 offset, u64 length);
     void allocate(u64 offset, u64 length);
     void fsync(unsigned who);
+    void fsync_block(unsigned who, u64 block);
     void pin_and_store(unsigned who, u64 offset);
     void pin_and_load(unsigned who, u64 offset);
     void store_private(unsigned who, u64 offset);
     void unmap(unsigned who);
+    void fork_and_store(unsigned who, u64 offset);
+    void reclaim();
     void write_other(unsigned who);
     void use_small_faults(unsigned who);
     u64 size_of_scene() const;
@@ -86,10 +90,14 @@ class World {
     };
     static constexpr u64 kWatchedBlocks = 2;
     struct Visits {
+        u64 first, last;  // blocks of the range
         bool has_begun = false;
         bool was_dirty[kWatchedBlocks] = {};
     };
     void prepare();
+    std::shared_ptr<FakeMapping> make_mapping();
+    void sync_blocks(unsigned who, u64 first, u64 last);
+    void clear(tarn_fallocate_kind kind, u64 offset, u64 length);
     void wait_for_pins();
     void note_zap(u64 block, u64 count);
     void expect(bool holds, const std::string& what) const;
@@ -97,7 +105,7 @@ class World {
     void note_store(unsigned who, u64 offset, u64 value);
     void fault_failed(int error) const;
     u64 value_for(unsigned who);
-    void check_promise(u64 began);
+    void check_promise(u64 began, u64 first, u64 last);
     bool may_hold(const Stored& stored, u64 value) const;
     void check_pages(u64 size);
     void check_words(u64 size);
@@ -109,6 +117,7 @@ class World {
     FakeFs fs_;
     std::unique_ptr<FakeFile> file_, other_;
     std::vector<std::shared_ptr<FakeMapping>> mappings_;  // by thread
+    std::vector<std::shared_ptr<FakeMapping>> children_;  // of fork
     History history_;
     std::vector<Stored> stores_;
     u64 pfn_of_last_store_ = 0, offset_of_last_store_ = 0;

@@ -277,6 +277,7 @@ void FakeMapping::unmap()
 
 void FakeMapping::copy_from(FakeMapping& parent)
 {
+    host::note_step(host::Step::kOther, nullptr, "fork");
     std::lock_guard guard(mm_.lock_);
     ptes_ = parent.ptes_;
     pmds_ = parent.pmds_;
