@@ -1,29 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 // What keeping track of a GiB that is mapped costs in memory, and that it shrinks back: to nothing after
 // fsync, and for pages that were only loaded, or not un-mapped since, when memory is wanted.
-#include <gtest/gtest.h>
-
 #include <bit>
 #include <cstdio>
 
-#include "fs/dax/tracker.hpp"
-#include "tests/host/support/fake_mm.hpp"
-
-namespace tarn {
-// Tests stand in for the C entry points.
-struct FileEntryPoints {
-    static constexpr InvalidateHeld held() { return InvalidateHeld(); }
-};
-}  // namespace tarn
+#include "tests/host/tracker_fixture.hpp"
 
 namespace tarn::test {
 
 namespace {
 
 constexpr u64 kGiB = u64{1} << (30 - kBlockShift);  // blocks
-constexpr FileBlock kLast{kGiB - 1};
 
-class CostMemory : public testing::Test {
+class CostMemory : public TrackerTest {
   protected:
     static void SetUpTestSuite()
     {
@@ -34,51 +23,35 @@ class CostMemory : public testing::Test {
     }
 
     // The kernel rounds a node up to a power of two.
-    u64 bytes() const { return tracker_.numbers().nodes * std::bit_ceil(RadixTree::node_bytes()); }
+    u64 bytes() const { return tracker.numbers().nodes * std::bit_ceil(RadixTree::node_bytes()); }
 
     void map(u64 first, u64 count, tarn_protection protection)
     {
-        const PageRun run{FileBlock(first), count, Pfn(first)};
-        const InvalidateHeld held = FileEntryPoints::held();
-        LockedEntry entry = count == kHugeEntry
-                                ? std::move(*tracker_.lock_huge(FileBlock(first), held).take())
-                                : tracker_.lock(FileBlock(first), held).take();
-        ASSERT_TRUE(protection == TARN_MAP_WRITE ? entry.install_writable(&fault_, run)
-                                                 : entry.install_readable(&fault_, run));
+        const PageRun run = pages(first, count);
+        LockedEntry entry = count == kHugeEntry ? std::move(*lock_huge(first)) : lock(first);
+        ASSERT_TRUE(protection == TARN_MAP_WRITE ? entry.install_writable(&fault, run)
+                                                 : entry.install_readable(&fault, run));
     }
     void sync()
     {
-        using Tag = DirtyTracker::Tag;
-        tracker_.tag_for_write_back(FileBlock(0), kLast);
-        tracker_.each_tagged(Tag::kToWrite, FileBlock(0), kLast, [](LockedRange& range) {
-            range.zap();
-            range.begin_write_back();
-        });
-        tracker_.each_tagged(Tag::kWriteBack, FileBlock(0), kLast,
-                             [](LockedRange& range) { range.finish_write_back(); });
+        start_write_back();
+        end_write_back();
     }
     // One run of `count` blocks in each `stride`.
     void measure(const char* what, u64 count, u64 stride, tarn_protection protection)
     {
         for (u64 first = 0; first < kGiB; first += stride)
             map(first, count, protection);
-        const u64 entries = tracker_.numbers().entries, full = bytes();
+        const u64 entries = tracker.numbers().entries, full = bytes();
         sync();
         const u64 synced = bytes();
         EXPECT_EQ(synced, protection == TARN_MAP_WRITE ? 0 : full);
-        trackers_.reclaim(kGiB);
+        trackers.reclaim(kGiB);
         EXPECT_EQ(bytes(), 0u);
         std::printf("| %-44s | %7llu | %10llu | %11llu | %14llu |\n", what,
                     static_cast<unsigned long long>(entries), static_cast<unsigned long long>(full),
                     static_cast<unsigned long long>(synced), static_cast<unsigned long long>(bytes()));
     }
-
-    TestDevice device_{64};
-    FakeMm mm_{device_};
-    tarn_inode storage_;
-    tarn_fault fault_;
-    Trackers trackers_;
-    DirtyTracker tracker_{&storage_, trackers_};
 };
 
 }  // namespace

@@ -167,27 +167,12 @@ TEST_F(FilePowerCut, AnFsyncDuringATruncationPromisesOldOrNew)
     file->write(0, before);
     stored.replace(5 * 4096, 6, "stored");
     FakeMapping mapping(mm, *file);
-    struct Watch {
-        DirtyTracker& tracker;
-        PersistModel* model;
-        std::vector<std::vector<std::byte>> promised;
-    } watch{InodeObject::of(file->inode()).tracker, nullptr, {}};
-    {
-        PersistModel model(
-            device,
-            [](void* context) {
-                auto& w = *static_cast<Watch*>(context);
-                if (!w.tracker.has_dirty())
-                    w.promised.push_back(w.model->least());
-            },
-            &watch);
-        watch.model = &model;
+    const auto promised = promised_in([&] {
         ASSERT_EQ(mapping.store(5 * 4096, "stored", 6), 0);
         ASSERT_EQ(file->truncate(4096), 0);
-    }
-    EXPECT_GE(watch.promised.size(), 1u);
-    for (const auto& image : watch.promised)
-        EXPECT_TRUE(either(contents_of_image(image), stored, before.substr(0, 4096)));
+    });
+    for (const std::string& found : promised)
+        EXPECT_TRUE(either(found, stored, before.substr(0, 4096)));
 }
 
 // What was dirty when a fence failed may have been forgotten with its inode.

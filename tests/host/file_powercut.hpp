@@ -38,6 +38,34 @@ class FilePowerCut : public FileTest {
     // What it must be once the operation of the last cut() has returned, whatever is lost.
     void settled(const std::string& contents) { EXPECT_TRUE(contents_of_image(least_) == contents); }
 
+    // What an fsync would have promised in the middle of the operation, which finds nothing dirty then.
+    template <class Operation>
+    std::vector<std::string> promised_in(Operation operation)
+    {
+        struct Watch {
+            DirtyTracker& tracker;
+            PersistModel* model;
+            std::vector<std::vector<std::byte>> images;
+        } watch{InodeObject::of(file->inode()).tracker, nullptr, {}};
+        {
+            PersistModel model(
+                device,
+                [](void* context) {
+                    auto& w = *static_cast<Watch*>(context);
+                    if (!w.tracker.has_dirty())
+                        w.images.push_back(w.model->least());
+                },
+                &watch);
+            watch.model = &model;
+            operation();
+        }
+        std::vector<std::string> promised;
+        for (const auto& image : watch.images)
+            promised.push_back(contents_of_image(image));
+        EXPECT_GE(promised.size(), 1u);
+        return promised;
+    }
+
     static bool either(const std::string& found, const std::string& before, const std::string& after)
     {
         return found == before || found == after;

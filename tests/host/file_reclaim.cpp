@@ -6,13 +6,7 @@
 #include <thread>
 
 #include "tests/host/file_fixture.hpp"
-
-namespace tarn {
-// Tests stand in for the C entry points.
-struct FileEntryPoints {
-    static constexpr InvalidateHeld held() { return InvalidateHeld(); }
-};
-}  // namespace tarn
+#include "tests/host/tracker_fixture.hpp"
 
 using namespace tarn;
 using namespace tarn::test;

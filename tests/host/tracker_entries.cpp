@@ -1,69 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 // DirtyTracker: entry locks, tags, and what a write-back may clear, on made-up page frames.
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <random>
 #include <thread>
 
 #include "cxxrt/host/host.hpp"
-#include "fs/dax/tracker.hpp"
-#include "tests/host/support/fake_mm.hpp"
-
-namespace tarn {
-// Tests stand in for the C entry points.
-struct FileEntryPoints {
-    static constexpr InvalidateHeld held() { return InvalidateHeld(); }
-};
-}  // namespace tarn
+#include "tests/host/tracker_fixture.hpp"
 
 using namespace tarn;
 using namespace tarn::test;
-using Tag = DirtyTracker::Tag;
 
 namespace {
 
-constexpr FileBlock kLast{(u64{1} << 51) - 1};
-
-class TrackerEntries : public testing::Test {
+class TrackerEntries : public TrackerTest {
   protected:
-    ~TrackerEntries() override
-    {
-        tracker_.each(FileBlock(0), kLast, [](LockedRange& range) { range.drop(); });
-        EXPECT_TRUE(tracker_.empty());
-        EXPECT_FALSE(mm_.is_marked_dirty(&storage_));
-    }
-
-    LockedEntry lock(u64 block) { return tracker_.lock(FileBlock(block), FileEntryPoints::held()).take(); }
-    // Blocks and pages have the same numbers here.
     static PageRun page(u64 block) { return page(block, block); }
     static PageRun page(u64 block, u64 pfn) { return {FileBlock(block), 1, Pfn(pfn)}; }
-    void write(u64 block) { ASSERT_TRUE(lock(block).install_writable(&fault_, page(block))); }
-    void read(u64 block) { ASSERT_TRUE(lock(block).install_readable(&fault_, page(block))); }
-    bool has(u64 block, Tag tag) { return tracker_.has_tag(FileBlock(block), tag); }
-    u64 entries() { return tracker_.numbers().entries; }
-
-    // The first half of a write-back: up to the fence.
-    void start_write_back(u64 from = 0, FileBlock last = kLast)
-    {
-        tracker_.tag_for_write_back(FileBlock(from), last);
-        tracker_.each_tagged(Tag::kToWrite, FileBlock(from), last, [](LockedRange& range) {
-            range.zap();
-            range.begin_write_back();
-        });
-    }
-    void end_write_back(u64 from = 0, FileBlock last = kLast)
-    {
-        tracker_.each_tagged(Tag::kWriteBack, FileBlock(from), last,
-                             [](LockedRange& range) { range.finish_write_back(); });
-    }
-
-    TestDevice device_{64};
-    FakeMm mm_{device_};
-    tarn_inode storage_;
-    tarn_fault fault_;
-    Trackers trackers_;
-    DirtyTracker tracker_{&storage_, trackers_};
+    void write(u64 block) { ASSERT_TRUE(lock(block).install_writable(&fault, page(block))); }
+    void read(u64 block) { ASSERT_TRUE(lock(block).install_readable(&fault, page(block))); }
+    u64 entries() { return tracker.numbers().entries; }
 };
 
 }  // namespace
@@ -75,55 +30,55 @@ TEST_F(TrackerEntries, AnEntryWithoutAPageGoesWithItsLock)
         EXPECT_EQ(entries(), 1u);
         EXPECT_EQ(entry.pfn(FileBlock(5)), std::nullopt);
     }
-    EXPECT_TRUE(tracker_.empty());
+    EXPECT_TRUE(tracker.empty());
 }
 
 TEST_F(TrackerEntries, OnlyAWritablePageIsDirty)
 {
     read(3);
     EXPECT_FALSE(has(3, Tag::kDirty));
-    EXPECT_FALSE(tracker_.has_dirty());
-    EXPECT_FALSE(mm_.is_marked_dirty(&storage_));
+    EXPECT_FALSE(tracker.has_dirty());
+    EXPECT_FALSE(mm.is_marked_dirty(&storage));
     write(3);
     EXPECT_TRUE(has(3, Tag::kDirty));
-    EXPECT_TRUE(mm_.is_marked_dirty(&storage_));
-    EXPECT_EQ(tracker_.numbers().dirty, 1u);
-    EXPECT_EQ(mm_.owner(3)->block, 3u);
+    EXPECT_TRUE(mm.is_marked_dirty(&storage));
+    EXPECT_EQ(tracker.numbers().dirty, 1u);
+    EXPECT_EQ(mm.owner(3)->block, 3u);
 }
 
 TEST_F(TrackerEntries, TheZeroPageLeavesNoEntry)
 {
-    ASSERT_TRUE(lock(9).install_zero(&fault_, FileBlock(9), 1));
-    EXPECT_TRUE(tracker_.empty());
+    ASSERT_TRUE(lock(9).install_zero(&fault, FileBlock(9), 1));
+    EXPECT_TRUE(tracker.empty());
 }
 
 TEST_F(TrackerEntries, AnotherPageForABlockIsAnErrorNotACrash)
 {
     write(4);
-    EXPECT_EQ(lock(4).install_readable(&fault_, page(4, 40)).error(), Error::kBadEntry);
-    EXPECT_EQ(lock(4).install_writable(&fault_, page(4, 40)).error(), Error::kBadEntry);
-    EXPECT_EQ(lock(4).install_zero(&fault_, FileBlock(4), 1).error(), Error::kBadEntry);
-    EXPECT_EQ(mm_.owner(40).has_value(), false);
+    EXPECT_EQ(lock(4).install_readable(&fault, page(4, 40)).error(), Error::kBadEntry);
+    EXPECT_EQ(lock(4).install_writable(&fault, page(4, 40)).error(), Error::kBadEntry);
+    EXPECT_EQ(lock(4).install_zero(&fault, FileBlock(4), 1).error(), Error::kBadEntry);
+    EXPECT_EQ(mm.owner(40).has_value(), false);
 }
 
 TEST_F(TrackerEntries, APageThatCouldNotBeMappedStaysDirty)
 {
-    mm_.fail_installs(1);
-    EXPECT_EQ(lock(4).install_writable(&fault_, page(4)).error(), Error::kNoMemory);
+    mm.fail_installs(1);
+    EXPECT_EQ(lock(4).install_writable(&fault, page(4)).error(), Error::kNoMemory);
     EXPECT_TRUE(has(4, Tag::kDirty));
 }
 
 TEST_F(TrackerEntries, NoMemoryForAnEntryLocksNothing)
 {
     host::fail_allocation_after(0);
-    Error error = tracker_.lock(FileBlock(7), FileEntryPoints::held()).error();
+    Error error = tracker.lock(FileBlock(7), FileEntryPoints::held()).error();
     EXPECT_EQ(error, Error::kNoMemory);
     host::fail_allocation_after(1);
-    error = tracker_.lock_range(FileBlock(u64{1} << 40), 3).error();
+    error = tracker.lock_range(FileBlock(u64{1} << 40), 3).error();
     EXPECT_EQ(error, Error::kNoMemory);
     host::fail_allocation_after(-1);
-    EXPECT_TRUE(tracker_.empty());
-    EXPECT_TRUE(tracker_.lock(FileBlock(7), FileEntryPoints::held()).is_ok());
+    EXPECT_TRUE(tracker.empty());
+    EXPECT_TRUE(tracker.lock(FileBlock(7), FileEntryPoints::held()).is_ok());
 }
 
 TEST_F(TrackerEntries, WriteBackCleansAndForgets)
@@ -135,9 +90,9 @@ TEST_F(TrackerEntries, WriteBackCleansAndForgets)
     EXPECT_TRUE(has(70, Tag::kWriteBack));
     EXPECT_FALSE(has(70, Tag::kToWrite));
     end_write_back();
-    EXPECT_TRUE(tracker_.empty());
-    EXPECT_FALSE(tracker_.has_dirty());
-    EXPECT_EQ(mm_.owner(70).has_value(), false);
+    EXPECT_TRUE(tracker.empty());
+    EXPECT_FALSE(tracker.has_dirty());
+    EXPECT_EQ(mm.owner(70).has_value(), false);
 }
 
 TEST_F(TrackerEntries, WriteBackOfARangeLeavesTheRest)
@@ -171,40 +126,40 @@ TEST_F(TrackerEntries, ReadAgainBeforeTheFenceIsCleanButKept)
     end_write_back();
     EXPECT_FALSE(has(1, Tag::kDirty));
     EXPECT_EQ(entries(), 1u);
-    EXPECT_TRUE(mm_.owner(1).has_value());
+    EXPECT_TRUE(mm.owner(1).has_value());
 }
 
 TEST_F(TrackerEntries, WhatBecomesDirtyLaterIsLeftToTheNextWriteBack)
 {
     write(1);
-    tracker_.tag_for_write_back(FileBlock(0), kLast);
+    tracker.tag_for_write_back(FileBlock(0), kLast);
     write(2);
     write(3);
     unsigned visited = 0;
-    tracker_.each_tagged(Tag::kToWrite, FileBlock(0), kLast, [&](LockedRange& range) {
+    tracker.each_tagged(Tag::kToWrite, FileBlock(0), kLast, [&](LockedRange& range) {
         visited += static_cast<unsigned>(range.count());
         range.zap();
         range.begin_write_back();
     });
     EXPECT_EQ(visited, 1u);
     end_write_back();
-    EXPECT_EQ(tracker_.numbers().dirty, 2u);
+    EXPECT_EQ(tracker.numbers().dirty, 2u);
 }
 
 TEST_F(TrackerEntries, APinnedPageStaysDirty)
 {
     write(1);
     write(2);
-    mm_.pin(1);
+    mm.pin(1);
     start_write_back();
     EXPECT_FALSE(has(1, Tag::kWriteBack));
     end_write_back();
     EXPECT_TRUE(has(1, Tag::kDirty));
     EXPECT_EQ(entries(), 1u);
-    mm_.unpin(1);
+    mm.unpin(1);
     start_write_back();
     end_write_back();
-    EXPECT_TRUE(tracker_.empty());
+    EXPECT_TRUE(tracker.empty());
 }
 
 TEST_F(TrackerEntries, APagePinnedAgainBeforeTheFenceKeepsItsEntry)
@@ -212,22 +167,23 @@ TEST_F(TrackerEntries, APagePinnedAgainBeforeTheFenceKeepsItsEntry)
     write(1);
     start_write_back();
     read(1);  // without a PTE nobody pins
-    mm_.pin(1);
+    mm.pin(1);
     end_write_back();
     EXPECT_FALSE(has(1, Tag::kDirty));
     EXPECT_EQ(entries(), 1u);
-    EXPECT_EQ(tracker_.find_pinned(FileBlock(0), kLast), Pfn(1));
-    mm_.unpin(1);
+    EXPECT_EQ(tracker.find_pinned(FileBlock(0), kLast), Pfn(1));
+    mm.unpin(1);
 }
 
 TEST_F(TrackerEntries, AFailedFenceLeavesEverythingDirty)
 {
     write(1);
     start_write_back();
-    tracker_.each_tagged(Tag::kWriteBack, FileBlock(0), kLast, [](LockedRange& range) { range.cancel_write_back(); });
+    tracker.each_tagged(Tag::kWriteBack, FileBlock(0), kLast,
+                        [](LockedRange& range) { range.cancel_write_back(); });
     end_write_back();
     EXPECT_TRUE(has(1, Tag::kDirty));
-    EXPECT_TRUE(mm_.is_marked_dirty(&storage_));
+    EXPECT_TRUE(mm.is_marked_dirty(&storage));
 }
 
 TEST_F(TrackerEntries, TrimForgetsCleanPagesAndMarksPinnedOnes)
@@ -235,11 +191,11 @@ TEST_F(TrackerEntries, TrimForgetsCleanPagesAndMarksPinnedOnes)
     read(1);
     read(2);
     write(3);
-    mm_.pin(2);
-    EXPECT_TRUE(tracker_.take_mapped());
-    EXPECT_FALSE(tracker_.take_mapped());
+    mm.pin(2);
+    EXPECT_TRUE(tracker.take_mapped());
+    EXPECT_FALSE(tracker.take_mapped());
     bool dirty = false;
-    tracker_.each(FileBlock(0), kLast, [&](LockedRange& range) {
+    tracker.each(FileBlock(0), kLast, [&](LockedRange& range) {
         range.zap();
         dirty |= range.trim();
     });
@@ -247,7 +203,7 @@ TEST_F(TrackerEntries, TrimForgetsCleanPagesAndMarksPinnedOnes)
     EXPECT_EQ(entries(), 2u);
     EXPECT_TRUE(has(2, Tag::kDirty));
     EXPECT_TRUE(has(3, Tag::kDirty));
-    mm_.unpin(2);
+    mm.unpin(2);
 }
 
 TEST_F(TrackerEntries, RunsAreConsecutiveAndBounded)
@@ -255,9 +211,9 @@ TEST_F(TrackerEntries, RunsAreConsecutiveAndBounded)
     for (u64 block = 10; block < 210; block++)
         write(block);
     write(300);
-    tracker_.tag_for_write_back(FileBlock(0), kLast);
+    tracker.tag_for_write_back(FileBlock(0), kLast);
     u64 expected = 10, blocks = 0;
-    tracker_.each_tagged(Tag::kToWrite, FileBlock(0), kLast, [&](LockedRange& range) {
+    tracker.each_tagged(Tag::kToWrite, FileBlock(0), kLast, [&](LockedRange& range) {
         EXPECT_LE(range.count(), DirtyTracker::kMaxRange);
         EXPECT_EQ(range.first().value, expected);
         expected = range.end().value == 210 ? 300 : range.end().value;
@@ -266,7 +222,7 @@ TEST_F(TrackerEntries, RunsAreConsecutiveAndBounded)
         range.begin_write_back();
     });
     EXPECT_EQ(blocks, 201u);
-    EXPECT_LE(mm_.zaps(), 6u);
+    EXPECT_LE(mm.zaps(), 6u);
     end_write_back();
 }
 
@@ -283,7 +239,7 @@ TEST_F(TrackerEntries, OneLockHolderAtATime)
                 u64 first = random() % 6, count = 1 + random() % 3;
                 if (first + count > 8)
                     count = 8 - first;
-                LockedRange range = tracker_.lock_range(FileBlock(first), count).take();
+                LockedRange range = tracker.lock_range(FileBlock(first), count).take();
                 for (u64 at = first; at < first + count; at++)
                     EXPECT_EQ(inside[at].fetch_add(1), 0);
                 total++;
@@ -296,7 +252,7 @@ TEST_F(TrackerEntries, OneLockHolderAtATime)
     for (auto& thread : threads)
         thread.join();
     EXPECT_EQ(total, kThreads * kRounds);
-    EXPECT_TRUE(tracker_.empty());
+    EXPECT_TRUE(tracker.empty());
 }
 
 TEST_F(TrackerEntries, NoWritablePageWithoutATagWhateverTheInterleaving)
@@ -305,7 +261,7 @@ TEST_F(TrackerEntries, NoWritablePageWithoutATagWhateverTheInterleaving)
     std::atomic<bool> stop = false;
     std::thread syncer([&] {
         while (!stop) {
-            MutexGuard guard(tracker_.write_back_lock());
+            MutexGuard guard(tracker.write_back_lock());
             start_write_back();
             end_write_back();
         }
@@ -317,11 +273,11 @@ TEST_F(TrackerEntries, NoWritablePageWithoutATagWhateverTheInterleaving)
             for (int i = 0; i < 2000; i++) {
                 u64 block = random() % 5;
                 LockedEntry entry = lock(block);
-                Status installed = random() % 2 ? entry.install_writable(&fault_, page(block))
-                                                : entry.install_readable(&fault_, page(block));
+                Status installed = random() % 2 ? entry.install_writable(&fault, page(block))
+                                                : entry.install_readable(&fault, page(block));
                 ASSERT_TRUE(installed);
                 if (random() % 2) {
-                    ASSERT_TRUE(entry.install_writable(&fault_, page(block)));
+                    ASSERT_TRUE(entry.install_writable(&fault, page(block)));
                     // Still locked: nobody may have cleaned it.
                     ASSERT_TRUE(has(block, Tag::kDirty));
                     ASSERT_FALSE(has(block, Tag::kWriteBack));
@@ -334,5 +290,5 @@ TEST_F(TrackerEntries, NoWritablePageWithoutATagWhateverTheInterleaving)
     syncer.join();
     start_write_back();
     end_write_back();
-    EXPECT_FALSE(tracker_.has_dirty());
+    EXPECT_FALSE(tracker.has_dirty());
 }

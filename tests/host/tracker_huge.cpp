@@ -1,48 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 // DirtyTracker with entries of 4 KiB and 2 MiB side by side, against a map.
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <map>
 #include <random>
 #include <thread>
 
 #include "cxxrt/host/host.hpp"
-#include "fs/dax/tracker.hpp"
-#include "tests/host/support/fake_mm.hpp"
-
-namespace tarn {
-// Tests stand in for the C entry points.
-struct FileEntryPoints {
-    static constexpr InvalidateHeld held() { return InvalidateHeld(); }
-};
-}  // namespace tarn
+#include "tests/host/tracker_fixture.hpp"
 
 using namespace tarn;
 using namespace tarn::test;
-using Tag = DirtyTracker::Tag;
 
 namespace {
 
-constexpr FileBlock kLast{(u64{1} << 51) - 1};
-
-class TrackerHuge : public testing::Test {
+class TrackerHuge : public TrackerTest {
   protected:
-    ~TrackerHuge() override
-    {
-        tracker.each(FileBlock(0), kLast, [](LockedRange& range) { range.drop(); });
-        EXPECT_TRUE(tracker.empty());
-        EXPECT_EQ(tracker.numbers().entries, 0u);
-        EXPECT_FALSE(tracker.has_dirty());
-    }
-
-    // Blocks and pages have the same numbers here.
-    static PageRun pages(u64 block, u64 count) { return {FileBlock(block), count, Pfn(block)}; }
-    LockedEntry lock(u64 block) { return tracker.lock(FileBlock(block), FileEntryPoints::held()).take(); }
-    std::optional<LockedEntry> lock_huge(u64 block)
-    {
-        return tracker.lock_huge(FileBlock(block), FileEntryPoints::held()).take();
-    }
     bool install_huge(u64 block, tarn_protection protection)
     {
         std::optional<LockedEntry> entry = lock_huge(block);
@@ -52,27 +24,7 @@ class TrackerHuge : public testing::Test {
                                                  : entry->install_readable(&fault, pages(block, kHugeEntry)));
         return true;
     }
-    void start_write_back(u64 from, FileBlock last)
-    {
-        tracker.tag_for_write_back(FileBlock(from), last);
-        tracker.each_tagged(Tag::kToWrite, FileBlock(from), last, [](LockedRange& range) {
-            range.zap();
-            range.begin_write_back();
-        });
-    }
-    void end_write_back(u64 from, FileBlock last)
-    {
-        tracker.each_tagged(Tag::kWriteBack, FileBlock(from), last,
-                            [](LockedRange& range) { range.finish_write_back(); });
-    }
-    bool is_dirty(u64 block) { return tracker.has_tag(FileBlock(block), Tag::kDirty); }
-
-    TestDevice device{64};
-    FakeMm mm{device};
-    tarn_inode storage;
-    tarn_fault fault;
-    Trackers trackers;
-    DirtyTracker tracker{&storage, trackers};
+    bool is_dirty(u64 block) { return has(block, Tag::kDirty); }
 };
 
 class TrackerHugeRandom : public TrackerHuge, public testing::WithParamInterface<unsigned> {};
