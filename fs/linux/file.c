@@ -22,8 +22,9 @@
 
 /* ---- the caller's memory ---------------------------------------------------------------------------------- */
 
-/* Copying past the cache stops some bytes before a page that is not resident, at the last 64 that can be read whole. The
- * rest of the last page is copied byte by byte: else who faults in what comes next would come back for ever. */
+/* Copying past the cache loads several bytes at a time and stops up to three before a page that is not resident (6.12:
+ * copy_to_nontemporal). The rest of the last page is copied byte by byte: else who faults in what comes next would find
+ * these resident, copy none of them, and come back for ever. */
 static size_t tarn_copy_last_bytes(struct iov_iter *from, void *media, size_t length)
 {
 	char bytes[128];
