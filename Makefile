@@ -97,12 +97,12 @@ test-cpp := $(wildcard tests/host/*.cpp tests/host/*/*.cpp)
 # The scheduler of threads that run one at a time is of both.
 crash-cpp := $(wildcard tests/crash/*.cpp) tests/interleave/scheduler.cpp tests/interleave/child.cpp
 interleave-cpp := $(wildcard tests/interleave/*.cpp) \
-	$(patsubst %,tests/host/support/%.cpp,device fake_mm persist_model volume)
+	$(patsubst %,tests/host/support/%.cpp,device fake_file fake_mm persist_model volume)
 fuzz-mains := $(wildcard tests/fuzz/media.cpp tests/fuzz/operations.cpp)
 # What the targets share: the emulated machine of the host tests (what of it needs no GoogleTest), and the model of the
 # power-cut tests.
 fuzz-shared := $(filter-out $(fuzz-mains) tests/fuzz/mutate.cpp,$(wildcard tests/fuzz/*.cpp)) \
-	$(patsubst %,tests/host/support/%.cpp,device fake_mm persist_model populated volume)
+	$(patsubst %,tests/host/support/%.cpp,device fake_file fake_mm persist_model populated volume)
 fuzz-model := tests/guest/powercut/model.cpp tests/guest/powercut/compare.cpp tests/guest/replay/core_view.cpp
 fuzz-cpp := $(fuzz-mains) $(fuzz-shared) $(fuzz-model)
 # What recognises other file systems, and what makes UUIDs.
