@@ -5,6 +5,7 @@ The kernel unpacks several archives one after the other, so there are two: the l
 unpacked) is kept in build/guest and made anew only when one of its files changes; the small one belongs to one run.
 """
 
+import contextlib
 import glob
 import hashlib
 import lzma
@@ -80,9 +81,10 @@ class Initramfs:
         return data
 
     def drop_old(self):
-        images = sorted(glob.glob(f"{self.cache_dir}/initramfs-*"), key=os.path.getmtime)
-        for old in images[:-12]:
-            os.unlink(old)
+        with contextlib.suppress(FileNotFoundError):  # another run was faster
+            images = sorted(glob.glob(f"{self.cache_dir}/initramfs-*"), key=os.path.getmtime)
+            for old in images[:-12]:
+                os.unlink(old)
 
     def kept_entries(self):
         with open(self.init, "rb") as file:
