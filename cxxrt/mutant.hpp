@@ -76,6 +76,7 @@ enum class Mutant : u8 {
     kShrinkIgnoresPins,                      // truncation frees a block that is pinned
     kPunchIgnoresPins,                       // so does punching
     kPunchKeepsMappings,                     // punching frees a block that is mapped
+    kShiftTakesRangeOnly,                    // collapsing leaves the entries of what moves
     kCutUnlocked,                            // truncation and punching do not hold invalidate_lock
     kHugeNotSplit,                           // ... leave a 2 MiB entry whole
     kHugeBesideSmall,                        // a 2 MiB entry is made where there are some of 4 KiB

@@ -104,6 +104,8 @@ enum tarn_fallocate_kind {
 	TARN_FALLOCATE_KEEP = 0,  /* contents stay */
 	TARN_FALLOCATE_PUNCH = 1, /* the range becomes a hole */
 	TARN_FALLOCATE_ZERO = 2,  /* the range becomes zeroes */
+	TARN_FALLOCATE_COLLAPSE = 3, /* the range goes, and what is behind it moves up */
+	TARN_FALLOCATE_INSERT = 4, /* what lies from `offset` on moves on by `length`; the range becomes a hole */
 };
 struct tarn_fallocate {
 	unsigned long long offset; /* in: where; offset + length <= TARN_FILE_SIZE_MAX */
@@ -115,9 +117,12 @@ struct tarn_fallocate {
 	unsigned long long clear_from, clear_end, allocate_from;
 };
 /* One step, of one record at most, durable on return. Returns 1 when there is more to do: the caller comes again, or
- * leaves it at that. In the end, but for TARN_FALLOCATE_PUNCH, all of the range has blocks of its own. i_rwsem held
- * exclusive; but for TARN_FALLOCATE_KEEP also invalidate_lock, from the first step to the last. -EBUSY: as of
- * tarn_file_resize, only from the first step. After -ENOSPC what earlier steps have done stays, without the larger size. */
+ * leaves it at that. In the end TARN_FALLOCATE_KEEP and TARN_FALLOCATE_ZERO have given all of the range blocks of its own.
+ * i_rwsem held exclusive; but for TARN_FALLOCATE_KEEP also invalidate_lock, from the first step to the last. -EBUSY: as of
+ * tarn_file_resize, only from the first step. After -ENOSPC what earlier steps have done stays, without the larger size.
+ * Collapsing and inserting: -EINVAL for what is not a multiple of 4096, or reaches the end of the file (an insertion: begins
+ * there); -EFBIG where the file would be too large. Everything from `offset` on has been unmapped, as for tarn_file_resize.
+ * What moves does so in one record: the last step. */
 int tarn_file_fallocate(struct tarn_inode *inode, struct tarn_fallocate *request);
 
 /* ---- sync and evict --------------------------------------------------------------------------------------- */

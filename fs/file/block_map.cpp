@@ -11,13 +11,6 @@ namespace {
 
 Extent decode(const Item& item) { return unpack_extent(item.key, load<u64>(item.payload.data())); }
 
-// True when `b` goes on where `a` ends, in the file and on the device, and both fit into one extent.
-bool continues(const Extent& a, const Extent& b)
-{
-    return a.end() == b.first && a.device + a.count == b.device && a.unwritten == b.unwritten &&
-           a.count + b.count <= TARNFS_EXTENT_MAX_LENGTH;
-}
-
 // The payload of an extent's item.
 struct ExtentValue {
     u64 value;
@@ -119,14 +112,14 @@ Status BlockMap::add(Transaction& txn, const Extent& fresh, Use use)
     if (before && before->first == fresh.end()) {
         const Extent after = *before;
         before = TRY(below(&txn, fresh.end() - 1));
-        if (continues(whole, after)) {
+        if (whole.is_continued_by(after)) {
             TRY(tree_.erase(txn, after.first.value));
             whole.count += after.count;
         }
     }
     if (before && before->end() > fresh.first)
         return volume_.corrupt(Error::kBadExtent, block_of(tree_.root().record), "hole that is mapped");
-    if (!before || !continues(*before, whole))
+    if (!before || !before->is_continued_by(whole))
         return tree_.insert(txn, whole.first.value, ExtentValue(whole).bytes(), use);
     before->count += whole.count;
     return tree_.replace(txn, before->first.value, ExtentValue(*before).bytes());

@@ -71,6 +71,14 @@ class BlockMap {
     // drop the transaction.
     Status unmap(Transaction& txn, FileBlock from, u64 count, u64* done, Freed what = Freed::kData);
 
+    // Moves what maps [from, end of the file) towards the end, which leaves a hole of `count` blocks
+    // (kInsert); or frees [from, from + count) and moves what is behind it there (kCollapse). All of it in
+    // this transaction, on a new tree (fs/tree/builder.hpp). May sleep. Errors: kTooLarge (a block would lie
+    // beyond the largest file, or the map is too large for one record), kNoSpace (new nodes, before the old
+    // ones go), kNoMemory, kBadNode, kBadExtent: drop the transaction.
+    enum class Shift : u8 { kCollapse, kInsert };
+    Status shift(Transaction& txn, FileBlock from, u64 count, Shift how);
+
     // The last block that is mapped, if any is. No sleep. Errors as lookup.
     Result<std::optional<FileBlock>> last(const Transaction* txn = nullptr) const;
 
@@ -82,6 +90,9 @@ class BlockMap {
     Status carve(Transaction& txn, const Extent& extent, FileBlock from, FileBlock to);
     template <class Change>
     Status each_extent(Transaction& txn, FileBlock from, u64 count, u64* done, Change change);
+    class Shifted;  // shift_map.cpp
+    Status shift_extent(Transaction& txn, Shifted& shifted, const Extent& extent, FileBlock from, u64 count,
+                        Shift how);
     Status count_blocks(Transaction& txn, u64 added, u64 removed);
 
     Volume& volume_;

@@ -8,6 +8,8 @@
 //    nodes of the reserve, and then allocates the holes: running out of space leaves a range that reads as
 //    zeroes. Parts of blocks are zeroed in place first.
 //
+// Collapsing and inserting: shift.cpp.
+//
 // i_rwsem is held exclusive; for punching and zeroing invalidate_lock as well, from the first step to the
 // last: no fault can map a block of the range again once it is un-mapped, and no pin can begin. Allocating
 // takes no block away from anybody: faults go on, and look again at what they took for a hole.
@@ -29,6 +31,11 @@ namespace {
 
 constexpr u32 kLooksAtOnce = 1024;  // at extents that are there already, in one step
 
+bool is_shift(const tarn_fallocate& request)
+{
+    return request.kind == TARN_FALLOCATE_COLLAPSE || request.kind == TARN_FALLOCATE_INSERT;
+}
+
 }  // namespace
 
 Result<bool> File::fallocate(tarn_fallocate& request)
@@ -38,8 +45,10 @@ Result<bool> File::fallocate(tarn_fallocate& request)
     if (request.offset >= kMaxFileSize || request.length > kMaxFileSize - request.offset)
         return Error::kTooLarge;
     if (!request.has_begun)
-        TRY(begin_fallocate(request));
+        TRY(is_shift(request) ? begin_shift(request) : begin_fallocate(request));
     request.has_begun = 1;
+    if (is_shift(request))
+        return shift_step(request);
     const bool allocates = request.kind != TARN_FALLOCATE_PUNCH;
     if (request.clear_from < request.clear_end) {
         TRY(clear_step(request));
@@ -76,13 +85,7 @@ Result<bool> File::begin_clearing(tarn_fallocate& request, u64 size)
     if (first < behind) {
         TRY(split_at(first));
         TRY(split_at(behind));
-        if (!mutant(Mutant::kPunchKeepsMappings))
-            tracker_.each(first, behind - 1, [](LockedRange& range) { range.zap(); });
-        if (!mutant(Mutant::kPunchIgnoresPins) && tracker_.find_pinned(first, behind - 1))
-            return Error::kBusy;
-        if (!mutant(Mutant::kPunchForgetsDirty))
-            TRY(sync(first, behind - 1));
-        forget(first, behind - 1);
+        TRY(take_away(first, behind - 1));
     }
     request.clear_from = first.value;
     request.clear_end = behind.value;
@@ -91,6 +94,19 @@ Result<bool> File::begin_clearing(tarn_fallocate& request, u64 size)
     const bool tail =
         !mutant(Mutant::kPunchKeepsTail) && TRY(zero_part(max(byte_offset(behind), request.offset), end));
     return head || tail;
+}
+
+// Blocks are about to leave their places: nobody maps or pins them any more, and what they hold is durable.
+Status File::take_away(FileBlock first, FileBlock last)
+{
+    if (!mutant(Mutant::kPunchKeepsMappings))
+        tracker_.each(first, last, [](LockedRange& range) { range.zap(); });
+    if (!mutant(Mutant::kPunchIgnoresPins) && tracker_.find_pinned(first, last))
+        return Error::kBusy;
+    if (!mutant(Mutant::kPunchForgetsDirty))
+        TRY(sync(first, last));
+    forget(first, last);
+    return Ok{};
 }
 
 Status File::clear_step(tarn_fallocate& request)
@@ -102,7 +118,7 @@ Status File::clear_step(tarn_fallocate& request)
     u64 done = 0;
     Transaction txn(volume_);
     TRY(log_growth(txn, 0, request.times));
-    if (request.kind == TARN_FALLOCATE_PUNCH)
+    if (request.kind != TARN_FALLOCATE_ZERO)
         TRY(blocks.unmap(txn, from, count, &done));
     else
         TRY(blocks.unwrite(txn, from, count, &done));

@@ -133,6 +133,11 @@ class File {
     Status begin_fallocate(tarn_fallocate& request);
     Result<bool> begin_clearing(tarn_fallocate& request, u64 size);
     Status clear_step(tarn_fallocate& request);
+    Status take_away(FileBlock first, FileBlock last);
+    Status begin_shift(tarn_fallocate& request);
+    Result<bool> shift_step(tarn_fallocate& request);
+    Status shift(const tarn_fallocate& request);
+    Result<bool> is_in_pieces(FileBlock from, FileBlock end);
     Result<bool> allocate_step(tarn_fallocate& request);
 
     void forget(FileBlock from, FileBlock last);

@@ -202,6 +202,13 @@ static int tarn_wait_for_pin(void)
 	return signal_pending(current) ? -ERESTARTSYS : 0;
 }
 
+/* What private mappings have copied goes too, now that it is certain. */
+static void tarn_unmap_copies_behind(struct inode *inode, loff_t size)
+{
+	tarn_wait_for_zero_copies();
+	unmap_mapping_range(inode->i_mapping, round_up(size, PAGE_SIZE), 0, 1);
+}
+
 static int tarn_resize_once(struct inode *inode, loff_t size, const struct tarn_times *times)
 {
 	struct address_space *mapping = inode->i_mapping;
@@ -219,11 +226,8 @@ static int tarn_resize_once(struct inode *inode, loff_t size, const struct tarn_
 	}
 	if (!error) {
 		i_size_write(inode, size);
-		/* What private mappings have copied goes too, now that it is certain. */
-		if (shrinks) {
-			tarn_wait_for_zero_copies();
-			unmap_mapping_range(mapping, round_up(size, PAGE_SIZE), 0, 1);
-		}
+		if (shrinks)
+			tarn_unmap_copies_behind(inode, size);
 	}
 	filemap_invalidate_unlock(mapping);
 	return error;
@@ -284,6 +288,8 @@ static int tarn_fallocate_steps(struct inode *inode, struct tarn_fallocate *requ
 		if (entered < 0)
 			return entered;
 		more = tarn_file_fallocate(tarn_core(inode), request);
+		if (!more)
+			i_size_write(inode, tarn_file_size(tarn_core(inode)));
 		tarn_leave(entered);
 		if (more > 0 && fatal_signal_pending(current))
 			return -EINTR;
@@ -292,44 +298,77 @@ static int tarn_fallocate_steps(struct inode *inode, struct tarn_fallocate *requ
 	return more;
 }
 
+static bool tarn_fallocate_shifts(const struct tarn_fallocate *request)
+{
+	return request->kind == TARN_FALLOCATE_COLLAPSE || request->kind == TARN_FALLOCATE_INSERT;
+}
+
 static int tarn_fallocate_locked(struct inode *inode, struct tarn_fallocate *request)
 {
 	bool clears = request->kind != TARN_FALLOCATE_KEEP;
-	loff_t end = request->offset + request->length;
 	int error;
 
 	do {
 		if (clears)
 			filemap_invalidate_lock(inode->i_mapping);
+		if (tarn_fallocate_shifts(request))
+			unmap_mapping_range(inode->i_mapping, request->offset, 0, 0);
 		error = tarn_fallocate_steps(inode, request);
-		if (!error && !request->keep_size && end > i_size_read(inode))
-			i_size_write(inode, end);
+		if (!error && request->kind == TARN_FALLOCATE_COLLAPSE)
+			tarn_unmap_copies_behind(inode, i_size_read(inode));
 		if (clears)
 			filemap_invalidate_unlock(inode->i_mapping);
 	} while (error == -EBUSY && !(error = tarn_wait_for_pin()));
 	return tarn_check(inode->i_sb, error);
 }
 
-#define TARN_FALLOCATE_MODES (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)
+/* Nothing is shared: to unshare is to allocate. */
+static int tarn_fallocate_kind(int mode)
+{
+	switch (mode & ~FALLOC_FL_KEEP_SIZE) {
+	case 0:
+	case FALLOC_FL_UNSHARE_RANGE:
+		return TARN_FALLOCATE_KEEP;
+	case FALLOC_FL_PUNCH_HOLE:
+		return TARN_FALLOCATE_PUNCH;
+	case FALLOC_FL_ZERO_RANGE:
+		return TARN_FALLOCATE_ZERO;
+	case FALLOC_FL_COLLAPSE_RANGE:
+		return TARN_FALLOCATE_COLLAPSE;
+	case FALLOC_FL_INSERT_RANGE:
+		return TARN_FALLOCATE_INSERT;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+/* As the limit of the process has it (RLIMIT_FSIZE). What would be too large altogether is the core's business. */
+static int tarn_fallocate_size_ok(struct inode *inode, int mode, loff_t offset, loff_t length)
+{
+	loff_t size = i_size_read(inode), after = size;
+
+	if (mode & FALLOC_FL_INSERT_RANGE)
+		after += min(length, inode->i_sb->s_maxbytes - size);
+	else if (!(mode & (FALLOC_FL_KEEP_SIZE | FALLOC_FL_COLLAPSE_RANGE)))
+		after = offset + length;
+	return after > size ? inode_newsize_ok(inode, after) : 0;
+}
 
 static long tarn_fallocate(struct file *file, int mode, loff_t offset, loff_t length)
 {
 	struct inode *inode = file_inode(file);
+	int error, kind = tarn_fallocate_kind(mode);
 	struct tarn_fallocate request = {
 		.offset = offset,
 		.length = length,
-		.kind = mode & FALLOC_FL_PUNCH_HOLE ? TARN_FALLOCATE_PUNCH :
-			mode & FALLOC_FL_ZERO_RANGE ? TARN_FALLOCATE_ZERO :
-						      TARN_FALLOCATE_KEEP,
+		.kind = kind,
 		.keep_size = !!(mode & FALLOC_FL_KEEP_SIZE),
 	};
-	int error = 0;
 
-	if (mode & ~TARN_FALLOCATE_MODES)
-		return -EOPNOTSUPP;
+	if (kind < 0)
+		return kind;
 	inode_lock(inode);
-	if (!request.keep_size && offset + length > i_size_read(inode))
-		error = inode_newsize_ok(inode, offset + length);
+	error = tarn_fallocate_size_ok(inode, mode, offset, length);
 	if (!error)
 		error = file_modified(file);
 	if (!error) {

@@ -16,7 +16,8 @@
 // same. Dropped, the run stays what it was: unwritten.
 //
 // Metadata blocks (tree nodes) take another road: Transaction::init_block consumes a Reserved and logs the whole
-// contents in the same record that links the block, so contents and link become valid together.
+// contents in the same record that links the block, so contents and link become valid together. Those of a tree that is
+// built anew (fs/tree/builder.hpp) take the first one, and end with Transaction::own.
 #pragma once
 #include <optional>
 

@@ -34,6 +34,12 @@ struct Extent {
 
     FileBlock end() const { return first + count; }
     Run run() const { return Run{device, count}; }
+    // `next` goes on where this one ends, in the file and on the device, and both fit into one extent.
+    bool is_continued_by(const Extent& next) const
+    {
+        return end() == next.first && device + count == next.device && unwritten == next.unwritten &&
+               count + next.count <= TARNFS_EXTENT_MAX_LENGTH;
+    }
 };
 
 inline Extent unpack_extent(u64 key, u64 value)

@@ -20,8 +20,9 @@
 //
 // Crash argument: a change of the tree, with all its splits, merges and freed nodes, is part of one
 // Transaction: after recovery the tree is as before it or as after it. A new node is logged whole
-// (Transaction::init_block) by the record that links it. A freed node is Freed::kMetadata: its block is not
-// used again while a record that could replay the old node over it may be replayed.
+// (Transaction::init_block) by the record that links it, or was durable before (builder.hpp). A freed node is
+// Freed::kMetadata: its block is not used again while a record that could replay the old node over it may be
+// replayed.
 #pragma once
 #include <optional>
 

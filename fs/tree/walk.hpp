@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// TreeWalk: every node and every item of a tree in key order, for the consistency check. Reports damage and
-// goes on.
+// TreeWalk: every node and every item of a tree in key order, for the consistency check and for building a
+// tree anew. Reports damage and goes on.
 //
 // Bounded: a node is entered only when all its keys lie in the range its parent gives it, and an internal
 // node only when its first key is where that range begins. Ranges of different items are disjoint, so a node

@@ -196,9 +196,15 @@ Status Transaction::log_run(Run run, u8 kind)
     return Ok{};
 }
 
+// What goes on where the operation before ended is one with it.
 Status Transaction::log_bits(u8 kind, DeviceBlock bitmap, u32 first, u32 count)
 {
     TARN_BUG_ON(count == 0 || first + count > TARNFS_BITMAP_BITS);
+    BitOp* last = bits_.empty() ? nullptr : &bits_.back();
+    if (last && last->bitmap == bitmap && last->kind == kind && last->first + last->count == first) {
+        last->count += count;
+        return Ok{};
+    }
     return bits_.push(BitOp{bitmap, first, count, kind});
 }
 

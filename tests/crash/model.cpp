@@ -213,6 +213,25 @@ int Model::fallocate(const std::string& path, const Allocation& what)
     return 0;
 }
 
+// What was stored from there on is durable.
+int Model::shift(const std::string& path, const Allocation& what)
+{
+    int error;
+    Node* node = file(path, &error);
+    if (!node)
+        return error;
+    if (what.kind == Allocation::Kind::kInsert ? what.offset >= node->bytes.size()
+                                               : what.end() >= node->bytes.size())
+        return -EINVAL;
+    if (what.kind == Allocation::Kind::kInsert)
+        node->bytes.insert(what.offset, what.length, '\0');
+    else
+        node->bytes.erase(what.offset, what.length);
+    auto& unsynced = unsynced_[node];
+    unsynced.erase(unsynced.lower_bound(what.offset), unsynced.end());
+    return 0;
+}
+
 int Model::set_attributes(const std::string& path, u32 mode, u32 uid)
 {
     auto found = paths_.find(path);

@@ -8,13 +8,14 @@ namespace tarn::crash {
 
 // An fallocate(2).
 struct Allocation {
-    enum class Kind : u8 { kAllocate, kPunch, kZero } kind;
+    enum class Kind : u8 { kAllocate, kPunch, kZero, kCollapse, kInsert } kind;  // as tarn_fallocate_kind
     u64 offset;
     u64 length;
     bool keeps_size = false;
 
     u64 end() const { return offset + length; }
-    bool clears() const { return kind != Kind::kAllocate; }
+    bool clears() const { return kind == Kind::kPunch || kind == Kind::kZero; }
+    bool shifts() const { return kind == Kind::kCollapse || kind == Kind::kInsert; }
 };
 
 class Model {
@@ -31,6 +32,7 @@ class Model {
     int write(const std::string& path, u64 offset, const std::string& bytes);
     int truncate(const std::string& path, u64 size);
     int fallocate(const std::string& path, const Allocation& what);
+    int shift(const std::string& path, const Allocation& what);
     int set_attributes(const std::string& path, u32 mode, u32 uid);
     // A store through a mapping: until sync the word that was there may come back. `offset` is aligned.
     int store(const std::string& path, u64 offset, u64 word);

@@ -311,6 +311,8 @@ void Mount::fallocate(const std::string& path, const Allocation& what, s64 now)
     if (what.clears())
         inode->mapping.zap(what.offset / kBlockSize,
                            divide_up(what.end(), kBlockSize) - what.offset / kBlockSize);
+    if (what.shifts())
+        inode->mapping.zap(what.offset / kBlockSize, ~u64{0});
     tarn_fallocate request = {};
     request.offset = what.offset;
     request.length = what.length;

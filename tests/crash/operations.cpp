@@ -114,6 +114,26 @@ const std::vector<Operation> kOperations = {
      [](S& s) {
          s.fallocate("/g", {Kind::kZero, 8190, 10000});
      }},
+    {"collapse /f",
+     [](S& s) {
+         s.shift("/f", {Kind::kCollapse, 0, 4096});
+     }},
+    {"collapse /g",
+     [](S& s) {
+         s.shift("/g", {Kind::kCollapse, 4096, 4096});
+     }},
+    {"insert /f",
+     [](S& s) {
+         s.shift("/f", {Kind::kInsert, 4096, 8192});
+     }},
+    {"insert /g",
+     [](S& s) {
+         s.shift("/g", {Kind::kInsert, 0, 4096});
+     }},
+    {"collapse /k",
+     [](S& s) {
+         s.shift("/k", {Kind::kCollapse, 8192, 16384});
+     }},
     {"store /f", [](S& s) { s.store("/f", 800); }},
     {"store /f, far", [](S& s) { s.store("/f", 4904); }},
     {"store /f, behind the end", [](S& s) { s.store_behind("/f"); }},

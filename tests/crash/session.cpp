@@ -114,6 +114,12 @@ void Session::fallocate(const std::string& path, const Allocation& what)
     });
 }
 
+// Atomic: nothing may show but the file before and after.
+void Session::shift(const std::string& path, const Allocation& what)
+{
+    run(model_.shift(path, what), [&] { mount_->fallocate(path, what, now()); });
+}
+
 // A file and a second name of it, one with a hole, a directory with something in it, an empty one, both sorts
 // of symlink.
 void Session::populate()

@@ -42,6 +42,7 @@ class Session {
     void append(const std::string& path, u64 length);
     void truncate(const std::string& path, u64 size);
     void fallocate(const std::string& path, const Allocation& what);
+    void shift(const std::string& path, const Allocation& what);
     void store(const std::string& path, u64 offset);
     // Into the last block behind the end, where nobody looks.
     void store_behind(const std::string& path);

@@ -69,6 +69,18 @@ void add_fresh_nodes(std::vector<Workload>& list)
         add({&kScatterMore, &operation(cut)});
 }
 
+// A block map of nodes moves: new ones come, old ones go, and are somebody's data next.
+void add_moving_nodes(std::vector<Workload>& list)
+{
+    const Operation& collapse = operation("collapse /k");
+    list.push_back({.operations = {&operation("create /k"), &kScatter, &kScatterMore, &operation("write /k"),
+                                   &collapse, &operation("append /f, far")},
+                    .quiet = 4});
+    list.push_back({.operations = {&operation("create /k"), &kFragment, &collapse, &operation("write /k")},
+                    .quiet = 2,
+                    .states = 24});
+}
+
 // For what it takes particular operations to see.
 std::vector<Workload> chosen()
 {
@@ -154,6 +166,7 @@ std::vector<Workload> fixed_workloads(const Base& base, u64 thorough)
     add_failing(list, 6);
     add_long_ones(list);
     add_fresh_nodes(list);
+    add_moving_nodes(list);
     for (const Workload& workload : chosen())
         list.push_back(workload);
     add_pairs(base, list, 16 * thorough, 1);
@@ -184,6 +197,7 @@ std::vector<Workload> short_workloads(const Base& base)
             list.push_back(
                 {.operations = {&operation(name)}, .records = base.records_until_retirement - less});
     add_fresh_nodes(list);
+    add_moving_nodes(list);
     for (const char* name : {"create /k", "freeze"})
         for (u64 failing : {1, 2})
             list.push_back({.operations = {&operation(name)}, .failing = failing});

@@ -240,6 +240,12 @@ void Session::change_file(const Record& op, Vfs::Node& file)
         case 18: (void)vfs_.store(file, offset, bytes); break;
         case 19: (void)vfs_.load(file, offset, bytes); break;
         case 20: (void)vfs_.set_mode(file, op.offset & 07777); break;
+        case 21:
+        case 22:
+            (void)vfs_.fallocate(file, op.action % 24 == 21 ? TARN_FALLOCATE_COLLAPSE : TARN_FALLOCATE_INSERT,
+                                 FakeFile::KeepSize::kNo, round_down(offset, kBlockSize),
+                                 round_up(length, kBlockSize), kFallocateSteps);
+            break;
         default: (void)vfs_.fsync(file); break;
     }
     vfs_.refresh(file);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // Block maps with unwritten runs, against a map of single blocks: allocating, converting, unwriting,
-// unmapping.
+// unmapping, moving what is behind a place.
 #include "fs/dax/tracker.hpp"
 #include "fs/file/block_map.hpp"
 #include "tests/host/tree_fixture.hpp"
@@ -78,6 +78,20 @@ class UnwrittenTest : public testing::Test {
         in_steps(at, count, [&](Transaction& txn, auto... step) { return map().unmap(txn, step...); });
         model_.erase(model_.lower_bound(at), model_.lower_bound(at + count));
     }
+    void shift(u64 at, u64 count, BlockMap::Shift how)
+    {
+        Transaction txn(volume());
+        ASSERT_TRUE(map().shift(txn, FileBlock(at), count, how).is_ok());
+        ASSERT_TRUE(txn.commit().is_ok());
+        const bool collapses = how == BlockMap::Shift::kCollapse;
+        Model moved;
+        for (const auto& [block, what] : model_)
+            if (block < at)
+                moved[block] = what;
+            else if (!collapses || block >= at + count)
+                moved[collapses ? block - count : block + count] = what;
+        model_ = moved;
+    }
     void check()
     {
         Model found;
@@ -116,7 +130,10 @@ TEST_F(UnwrittenTest, RandomChanges)
     for (int i = 0; i < 2000; i++) {
         const u64 at = random() % 2000;
         const u64 count = 1 + random() % 40;
-        if (const u64 what = random() % 8; what < 3) {
+        if (random() % 10 == 0) {
+            const bool collapses = random() % 2;
+            shift(at, count, collapses ? BlockMap::Shift::kCollapse : BlockMap::Shift::kInsert);
+        } else if (const u64 what = random() % 8; what < 3) {
             auto next = model_.lower_bound(at);
             const u64 room = next == model_.end() ? 100 : next->first - at;
             const DeviceBlock near(next == model_.begin() ? 0 : std::prev(next)->second.device + 1);
@@ -135,6 +152,74 @@ TEST_F(UnwrittenTest, RandomChanges)
     }
     check();
     unmap(0, ~u64{0});
+    check();
+}
+
+// A tree of three levels becomes one of three levels, of two, and a root alone, with nothing lost.
+TEST_F(UnwrittenTest, ALargeMapMoves)
+{
+    constexpr u64 kPieces = 2500;
+    for (u64 i = 0; i < kPieces; i++)
+        allocate(i * 2, 1, DeviceBlock(0));
+    const u64 nodes = survey<ExtentKind>(volume(), root_).nodes.size();
+    shift(1001, 7, BlockMap::Shift::kInsert);
+    check();
+    EXPECT_LE(survey<ExtentKind>(volume(), root_).nodes.size(), nodes) << "new nodes are full";
+    for (u64 left : {2000u, 300u, 10u, 0u}) {
+        const u64 from = std::next(model_.begin(), static_cast<long>(left))->first;
+        shift(from, model_.rbegin()->first + 1 - from, BlockMap::Shift::kCollapse);
+        check();
+        EXPECT_EQ(model_.size(), left);
+    }
+    EXPECT_TRUE(survey<ExtentKind>(volume(), root_).nodes.empty());
+}
+
+// The range goes, and what was around it is one extent again; the other way round it is two.
+TEST_F(UnwrittenTest, WhatMeetsIsOneExtent)
+{
+    allocate(10, 100, DeviceBlock(0));
+    shift(50, 5, BlockMap::Shift::kInsert);
+    EXPECT_EQ(survey<ExtentKind>(volume(), root_).items.size(), 2u);
+    check();
+    shift(50, 5, BlockMap::Shift::kCollapse);
+    EXPECT_EQ(survey<ExtentKind>(volume(), root_).items.size(), 1u);
+    check();
+}
+
+// Damage: one extent lies in another. It is said, and nothing moves.
+TEST_F(UnwrittenTest, ExtentsThatOverlapAreNotMoved)
+{
+    allocate(10, 20, DeviceBlock(0));
+    allocate(40, 1, DeviceBlock(0));
+    Tree<ExtentKind> tree(volume(), root_);
+    {
+        const u64 value = pack_extent({FileBlock(15), 3, DeviceBlock(model_.at(40).device), true});
+        Transaction txn(volume());
+        ASSERT_TRUE(tree.insert(txn, 15, Bytes(reinterpret_cast<const byte*>(&value), sizeof value)).is_ok());
+        ASSERT_TRUE(txn.commit().is_ok());
+    }
+    LogCapture log;
+    {
+        Transaction txn(volume());
+        EXPECT_EQ(map().shift(txn, FileBlock(12), 4, BlockMap::Shift::kInsert).error(), Error::kBadExtent);
+    }
+    ASSERT_TRUE(volume().set_read_write().is_ok());
+    Transaction txn(volume());
+    ASSERT_TRUE(tree.erase(txn, 15).is_ok());
+    ASSERT_TRUE(txn.commit().is_ok());
+    check();
+}
+
+// Nothing lies beyond the largest file, and a map that would is as it was.
+TEST_F(UnwrittenTest, NothingMovesBeyondTheLargestFile)
+{
+    allocate(kMaxFileBlocks - 10, 5, DeviceBlock(0));
+    {
+        Transaction txn(volume());
+        EXPECT_EQ(map().shift(txn, FileBlock(0), 6, BlockMap::Shift::kInsert).error(), Error::kTooLarge);
+    }
+    check();
+    shift(0, 5, BlockMap::Shift::kInsert);
     check();
 }
 

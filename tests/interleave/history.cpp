@@ -30,24 +30,37 @@ bool History::apply(const Event& event, u64 word, State& state)
     const bool is_behind = word >= state.size;
     const bool is_meant = event.from <= word && word < event.to;
     switch (event.kind) {
-        case Kind::kSee: return !is_meant || is_behind || event.value == state.value;
+        case Kind::kSee: return !is_meant || is_behind || !state.is_known || event.value == state.value;
         case Kind::kStore:
             if (is_meant && !is_behind)
-                state.value = event.value;
+                state = {event.value, state.size};
             return true;
         case Kind::kClear:
             if (is_meant)
-                state.value = 0;
+                state = {0, state.size};
             return true;
         case Kind::kWrite:
             if (is_meant)
-                state.value = event.value;
+                state = {event.value, state.size};
             state.size = std::max(state.size, event.to);
             return true;
         case Kind::kCut:
             state.size = event.to;
             if (word >= state.size)
-                state.value = 0;
+                state = {0, state.size};
+            return true;
+        case Kind::kInsert:
+            if (is_meant)
+                state = {0, state.size};
+            state.size += event.to - event.from;
+            return state.size - (event.to - event.from) > event.from;
+        case Kind::kCollapse:
+            if (state.size <= event.to)
+                return false;
+            state.size -= event.to - event.from;
+            state.is_known &= word < event.from;
+            if (word >= state.size)
+                state = {0, state.size};
             return true;
     }
     return false;
@@ -78,14 +91,14 @@ std::string History::unexplained(u64 size) const
         throw std::logic_error("too many events for one history");
     std::string text;
     for (const Word& word : words_)
-        if (!explain(word, (1u << events_.size()) - 1, {word.value, first_size_}, size))
+        if (!explain(word, (1u << events_.size()) - 1, State{word.value, first_size_}, size))
             text += " " + std::to_string(word.at);
     return text;
 }
 
 std::string History::text() const
 {
-    static constexpr const char* kNames[] = {"store", "write", "clear", "cut", "see"};
+    static constexpr const char* kNames[] = {"store", "write", "clear", "cut", "insert", "collapse", "see"};
     std::string text = "  size " + std::to_string(first_size_);
     char line[160];
     for (const Word& word : words_) {

@@ -15,11 +15,13 @@ namespace tarn::test {
 
 struct Event {
     enum class Kind : u8 {
-        kStore,  // of `value` at [from, to), through a mapping: nothing behind the end
-        kWrite,  // the same, and the file grows
-        kClear,  // zeroes at [from, to)
-        kCut,    // the size becomes `to`
-        kSee,    // `value` was seen at [from, to)
+        kStore,     // of `value` at [from, to), through a mapping: nothing behind the end
+        kWrite,     // the same, and the file grows
+        kClear,     // zeroes at [from, to)
+        kCut,       // the size becomes `to`
+        kInsert,    // [from, to) becomes a hole, and what was there moves out of sight
+        kCollapse,  // [from, to) goes: nothing is known of what moves there
+        kSee,       // `value` was seen at [from, to)
     };
     static constexpr u64 kNever = ~u64{0};
 
@@ -27,7 +29,14 @@ struct Event {
     u64 from, to, value;
     u64 begin, end = kNever;
 
-    bool touches(u64 word) const { return kind == Kind::kCut ? to <= word : from <= word && word < to; }
+    bool touches(u64 word) const
+    {
+        if (kind == Kind::kCut)
+            return to <= word;
+        return from <= word && (word < to || kind == Kind::kCollapse);
+    }
+    // Words it touches hold something else than `value` afterwards.
+    bool has_no_value() const { return kind != Kind::kStore && kind != Kind::kWrite && kind != Kind::kSee; }
     bool is_over_before(const Event& other) const { return end < other.begin; }
 };
 
@@ -38,6 +47,13 @@ class History {
     void held(u64 word, u64 value) { words_.push_back({word, value}); }
     usize begin(Event::Kind kind, u64 from, u64 to, u64 value = 0);
     void end(usize event) { events_[event].end = ++clock_; }
+    // It did not happen after all.
+    void end_undone(usize event)
+    {
+        events_[event].kind = Event::Kind::kStore;
+        events_[event].from = events_[event].to = 0;
+        end(event);
+    }
     // Of something that takes no time.
     void note(Event::Kind kind, u64 from, u64 to, u64 value) { end(begin(kind, from, to, value)); }
 
@@ -54,6 +70,7 @@ class History {
     };
     struct State {
         u64 value, size;
+        bool is_known = true;
     };
     bool explain(const Word& word, u32 left, State state, u64 size) const;
     static bool apply(const Event& event, u64 word, State& state);

@@ -16,8 +16,8 @@ namespace {
 
 constexpr const char* kHelp =
     "tarn_interleave [--two N] [--three N] [--jobs N] [--only PART] [--mutants PART] [--no-mutants]\n"
-    "Runs every schedule of two and of three threads that fault, write, truncate, punch, zero, sync, pin, "
-    "fork, unmap and want memory.\n"
+    "Runs every schedule of two and of three threads that fault, write, truncate, punch, zero, collapse, "
+    "insert, sync, pin, fork, unmap and want memory.\n"
     "  --two N        with so many preemptions of two threads at most (2)\n"
     "  --three N      ... of three (1)\n"
     "  --jobs N       processes (1)\n"

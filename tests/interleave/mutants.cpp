@@ -54,6 +54,7 @@ constexpr Known kKnown[] = {
     {kShrinkIgnoresPins, "pins", "truncation frees a pinned block"},
     {kPunchIgnoresPins, "pins", "punching frees a pinned block"},
     {kPunchKeepsMappings, "punching", "frees a mapped block"},
+    {kShiftTakesRangeOnly, "collapsing", "leaves the entries of what moves at their old places"},
     {kCutUnlocked, "invalidate_lock", "truncation and punching do not hold it"},
     {kHugeNotSplit, "2 MiB", "an entry stays whole where blocks of it go", "2 MiB, dirty"},
     {kHugeBesideSmall, "2 MiB", "an entry is made where there are small ones", "2 MiB"},

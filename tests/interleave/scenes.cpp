@@ -46,6 +46,8 @@ const std::vector<Action>& actions()
         {"truncate", [](World& world, unsigned) { world.truncate(1032); }, true, true, true},
         {"punch", [](World& world, unsigned) { world.punch(0, kBlockSize); }, true, true, true},
         {"zero", [](World& world, unsigned) { world.zero(0, kBlockSize); }, true, true, false},
+        {"insert", [](World& world, unsigned) { world.insert(kBlockSize, kBlockSize); }, true, true, false},
+        {"collapse", [](World& world, unsigned) { world.collapse(0, kBlockSize); }, true, true, true},
         {"allocate", [](World& world, unsigned) { world.allocate(0, world.size_of_scene()); }, false, true,
          false},
         {"fsync", [](World& world, unsigned who) { world.fsync(who); }, true, true, true},

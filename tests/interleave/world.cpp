@@ -198,6 +198,28 @@ void World::allocate(u64 offset, u64 length)
     expect(error == 0, "fallocate returns " + std::to_string(error));
 }
 
+// Refused where truncation has left too little.
+void World::shift(tarn_fallocate_kind kind, u64 offset, u64 length)
+{
+    const bool inserts = kind == TARN_FALLOCATE_INSERT;
+    const auto what = inserts ? Event::Kind::kInsert : Event::Kind::kCollapse;
+    const usize event = history_.begin(what, offset, offset + length);
+    int error = 0;
+    while ((error = file_->fallocate(kind, FakeFile::KeepSize::kNo, offset, length)) == -EBUSY)
+        wait_for_pins();
+    if (error == -EINVAL && may_be_cut_)
+        return history_.end_undone(event);
+    history_.end(event);
+    expect(error == 0, "inserting or collapsing returns " + std::to_string(error));
+}
+
+void World::insert(u64 offset, u64 length) { shift(TARN_FALLOCATE_INSERT, offset, length); }
+void World::collapse(u64 offset, u64 length)
+{
+    may_be_cut_ = true;
+    shift(TARN_FALLOCATE_COLLAPSE, offset, length);
+}
+
 void World::fsync(unsigned who) { sync_blocks(who, 0, kLastFileBlock.value); }
 void World::fsync_block(unsigned who, u64 block) { sync_blocks(who, block, block); }
 
@@ -315,7 +337,7 @@ bool World::may_hold(const Stored& stored, u64 value) const
         const bool counts = !event.is_over_before(mine) && event.touches(stored.word);
         if (!counts || event.kind == Event::Kind::kSee)
             continue;
-        if (event.kind == Event::Kind::kCut || event.kind == Event::Kind::kClear || event.value == value)
+        if (event.has_no_value() || event.value == value)
             return true;
     }
     return false;

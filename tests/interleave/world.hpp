@@ -67,6 +67,8 @@ class World {
     void punch(u64 offset, u64 length);
     void zero(u64 offset, u64 length);
     void allocate(u64 offset, u64 length);
+    void insert(u64 offset, u64 length);
+    void collapse(u64 offset, u64 length);
     void fsync(unsigned who);
     void fsync_block(unsigned who, u64 block);
     void pin_and_store(unsigned who, u64 offset);
@@ -98,6 +100,7 @@ class World {
     std::shared_ptr<FakeMapping> make_mapping();
     void sync_blocks(unsigned who, u64 first, u64 last);
     void clear(tarn_fallocate_kind kind, u64 offset, u64 length);
+    void shift(tarn_fallocate_kind kind, u64 offset, u64 length);
     void wait_for_pins();
     void note_zap(u64 block, u64 count);
     void expect(bool holds, const std::string& what) const;

@@ -12,6 +12,10 @@ namespace {
 constexpr int kKeep = FALLOC_FL_KEEP_SIZE;
 constexpr int kPunch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 constexpr int kZero = FALLOC_FL_ZERO_RANGE;
+constexpr int kCollapse = FALLOC_FL_COLLAPSE_RANGE;
+constexpr int kInsert = FALLOC_FL_INSERT_RANGE;
+constexpr int kUnshare = FALLOC_FL_UNSHARE_RANGE;
+constexpr long kMostBytes = 0x7ffffffffffff000L;
 
 // Of tarnfs in pages: st_blocks may have a page or two more for the tree that says where they are.
 long pages_of(File& file) { return file.status().st_blocks / (kPage / 512); }
@@ -60,9 +64,15 @@ CASE("fallocate", "what it refuses, and how")
     File file("f");
     file.write(0, pattern(4 * kPage, 1));
     expect_errno(fallocate(file.fd, FALLOC_FL_PUNCH_HOLE, 0, kPage), EOPNOTSUPP);
-    expect_errno(fallocate(file.fd, FALLOC_FL_COLLAPSE_RANGE, 0, kPage), EOPNOTSUPP);
-    expect_errno(fallocate(file.fd, FALLOC_FL_INSERT_RANGE, 0, kPage), EOPNOTSUPP);
-    expect_errno(fallocate(file.fd, FALLOC_FL_UNSHARE_RANGE, 0, kPage), EOPNOTSUPP);
+    expect_errno(fallocate(file.fd, 0x80, 0, kPage), EOPNOTSUPP);  // written zeroes, of a later kernel
+    for (int mode : {kCollapse, kInsert}) {
+        expect_errno(fallocate(file.fd, mode, 1, kPage), EINVAL);
+        expect_errno(fallocate(file.fd, mode, kPage, 512), EINVAL);
+        expect_errno(fallocate(file.fd, mode, 4 * kPage, kPage), EINVAL);
+    }
+    expect_errno(fallocate(file.fd, kCollapse, 3 * kPage, kPage), EINVAL);
+    expect_errno(fallocate(file.fd, kCollapse, 0, kMostBytes - kPage), EINVAL);
+    expect_errno(fallocate(file.fd, kInsert, 0, kMostBytes - kPage), EFBIG);
     expect_errno(fallocate(file.fd, 0, 0, 0), EINVAL);
     expect_errno(fallocate(file.fd, 0, -1, kPage), EINVAL);
     expect_errno(fallocate(file.fd, 0, 0x7ffffffffffff000L - 1, 2), EFBIG);
@@ -84,6 +94,7 @@ CASE("fallocate", "the limit of file sizes holds unless the size is kept")
         must(setrlimit(RLIMIT_FSIZE, &limit));
         expect_errno(fallocate(file.fd, 0, 0, 3 * kPage), EFBIG);
         expect_errno(fallocate(file.fd, kZero, 0, 3 * kPage), EFBIG);
+        expect_errno(fallocate(file.fd, kInsert, 0, 2 * kPage), EFBIG);
         expect(file.status().st_size == 100);
         must(fallocate(file.fd, kKeep, 0, 3 * kPage));
         must(fallocate(file.fd, 0, 0, 2 * kPage));
@@ -158,6 +169,102 @@ CASE("fallocate", "each mode over each mixture of holes, unwritten and written p
             }
 }
 
+CASE("fallocate", "unsharing allocates: nothing is shared")
+{
+    File file("f");
+    file.write(0, pattern(3 * kPage, 1));
+    file.size(6 * kPage);
+    must(fallocate(file.fd, kUnshare, kPage, 4 * kPage));
+    expect(pages_of(file) == 5);
+    expect(file.read(0, 7 * kPage) == pattern(3 * kPage, 1) + repeated(3 * kPage, '\0'));
+    must(fallocate(file.fd, kUnshare | kKeep, 0, 10 * kPage));
+    expect(file.status().st_size == 6 * kPage);
+}
+
+CASE("fallocate", "ranges go and come, through mappings and remounts")
+{
+    File file("f");
+    constexpr long kPages = 6;
+    int states = 0;
+    for (long first = 0; first < kPages; first++)
+        for (long count = 1; first + count < kPages; count++, states += 37) {
+            std::string model = prepare(file, states % 729, kPages);
+            Mapping mapping(file.fd, 2 * kPages * kPage);
+            mapping.v(first * kPage + 7) = 'm';
+            model[static_cast<size_t>(first * kPage + 7)] = 'm';
+            for (long page = 0; page < kPages; page++)
+                expect(mapping.load(page * kPage + 9) == model[static_cast<size_t>(page * kPage + 9)]);
+            must(fallocate(file.fd, kInsert, first * kPage, count * kPage));
+            model.insert(static_cast<size_t>(first * kPage), static_cast<size_t>(count * kPage), '\0');
+            expect(file.read(0, 99 * kPage) == model);
+            expect(memcmp(mapping.data, model.data(), model.size()) == 0);
+            mapping.v(first * kPage) = 'n';
+            model[static_cast<size_t>(first * kPage)] = 'n';
+            const long gone = first ? first - 1 : 0;
+            must(fallocate(file.fd, kCollapse, gone * kPage, count * kPage));
+            model.erase(static_cast<size_t>(gone * kPage), static_cast<size_t>(count * kPage));
+            expect(file.status().st_size == static_cast<long>(model.size()));
+            expect(file.read(0, 99 * kPage) == model);
+            expect(memcmp(mapping.data, model.data(), model.size()) == 0);
+            expect(gets_signal(SIGBUS, [&] { mapping.v(static_cast<long>(model.size())) = 'x'; }));
+        }
+    const std::string last = file.read(0, 99 * kPage);
+    file.shut();
+    remount();
+    file.reopen();
+    expect(file.read(0, 99 * kPage) == last);
+}
+
+CASE("fallocate", "collapsing leaves private copies in front of the new end, and none behind it")
+{
+    File file("f");
+    file.write(0, pattern(4 * kPage, 3));
+    Mapping own(file.fd, 4 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+    for (long page = 0; page < 4; page++)
+        own.v(page * kPage) = 'p';
+    must(fallocate(file.fd, kCollapse, kPage, 2 * kPage));
+    expect(own.load(0) == 'p' && own.load(kPage) == 'p');
+    expect(gets_signal(SIGBUS, [&] { own.load(2 * kPage); }));
+    expect(file.read(0, 9 * kPage) == pattern(4 * kPage, 3).erase(kPage, 2 * kPage));
+}
+
+CASE("fallocate", "pages that move while others store: each page is one that was there, and whole")
+{
+    // Page p holds the stamp of its number everywhere, or zeroes; whoever finds one stores the same again.
+    File file("f");
+    constexpr long kPages = 48;
+    for (long page = 0; page < kPages; page++)
+        file.write(page * kPage, repeated(kPage, static_cast<char>('A' + page)));
+    Mapping mapping(file.fd, 2 * kPages * kPage);
+    volatile bool stop = false;
+    std::vector<std::thread> others;
+    others.emplace_back([&] {
+        for (long i = 0; !stop; i++)
+            (void)mapping.load(i * 7 % (kPages / 2) * kPage + i % kPage);
+    });
+    others.emplace_back([&] {
+        while (!stop)
+            fsync(file.fd);
+    });
+    others.emplace_back([&] {  // the first page never moves
+        for (long i = 0; !stop; i++)
+            mapping.v(i % kPage) = 'A';
+    });
+    const double end = seconds() + 3 * static_cast<double>(soak());
+    for (long i = 0; seconds() < end; i++) {
+        const long at = (1 + i * 5 % (kPages / 2)) * kPage;
+        must(fallocate(file.fd, kInsert, at, (1 + i % 3) * kPage));
+        must(fallocate(file.fd, kCollapse, at, (1 + i % 3) * kPage));
+        const std::string page = file.read(at, kPage);
+        expect(page == repeated(kPage, page[0]) && page[0] == 'A' + at / kPage);
+    }
+    stop = true;
+    for (std::thread& thread : others)
+        thread.join();
+    for (long page = 0; page < kPages; page++)
+        expect(file.read(page * kPage, kPage) == repeated(kPage, static_cast<char>('A' + page)));
+}
+
 CASE("fallocate", "lseek finds written pages only")
 {
     File file("f");
@@ -228,9 +335,10 @@ CASE("fallocate",
     expect(pages_of(file) == 11);
 }
 
-CASE("fallocate", "a pinned page holds punching and zeroing off until a signal or its release")
+CASE("fallocate", "a pinned page holds off what takes it away until a signal or its release")
 {
-    for (int mode : {kPunch, kZero}) {
+    for (int mode : {kPunch, kZero, kCollapse, kInsert}) {
+        const bool shifts = mode == kCollapse || mode == kInsert;
         File file("f");
         std::string model = pattern(4 * kPage, 5);
         file.write(0, model);
@@ -240,9 +348,13 @@ CASE("fallocate", "a pinned page holds punching and zeroing off until a signal o
         must(sigaction(SIGALRM, &action, nullptr));
         PinnedByPipe pin(&mapping[2 * kPage], 100);
         alarm(1);
-        expect_errno(fallocate(file.fd, mode, kPage + 5, 3 * kPage - 5), EINTR);
+        const long from = shifts ? kPage : kPage + 5;
+        expect_errno(fallocate(file.fd, mode, from, shifts ? kPage : 4 * kPage - from), EINTR);
         expect(file.read(0, 4 * kPage) == model);
-        must(fallocate(file.fd, mode, 2 * kPage + 200, kPage));  // parts are zeroed where they are
+        if (!shifts)
+            must(fallocate(file.fd, mode, 2 * kPage + 200, kPage));  // parts are zeroed where they are
+        else
+            must(fallocate(file.fd, kInsert, 3 * kPage, kPage));  // behind the pin
         must(fallocate(file.fd, 0, 0, 6 * kPage));
         std::thread releaser([&] {
             usleep(300000);
@@ -255,7 +367,10 @@ CASE("fallocate", "a pinned page holds punching and zeroing off until a signal o
         double took = seconds() - begin;
         releaser.join();
         expect(took > 0.1);
-        expect(file.read(kPage, 2 * kPage) == repeated(2 * kPage, '\0'));
+        if (mode == kCollapse)
+            expect(file.read(0, kPage) == model.substr(0, kPage) && file.status().st_size == 4 * kPage);
+        else
+            expect(file.read(kPage, 2 * kPage) == repeated(2 * kPage, '\0'));
     }
 }
 

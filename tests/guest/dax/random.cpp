@@ -102,9 +102,22 @@ class Player {
             model_.replace(static_cast<size_t>(offset), static_cast<size_t>(end - offset), repeated(end - offset, '\0'));
     }
 
+    // What is behind moves; refused where it would be too large, or there is nothing behind.
+    void shift()
+    {
+        const long from = below(size() / kPage + 1) * kPage, length = (1 + below(20)) * kPage;
+        if (below(2) && from + length < size()) {
+            must(fallocate(file_->fd, FALLOC_FL_COLLAPSE_RANGE, from, length));
+            model_.erase(static_cast<size_t>(from), static_cast<size_t>(length));
+        } else if (from < size() && size() + length <= kMost) {
+            must(fallocate(file_->fd, FALLOC_FL_INSERT_RANGE, from, length));
+            model_.insert(static_cast<size_t>(from), static_cast<size_t>(length), '\0');
+        }
+    }
+
     void one()
     {
-        long what = below(25);
+        long what = below(26);
         if (getenv("TRACE"))
             fprintf(stderr, "# step %ld: %ld, size %ld\n", step_, what, size());
         switch (what) {
@@ -190,6 +203,7 @@ class Player {
         case 21:
         case 22:
         case 23: allocate(); break;
+        case 24: shift(); break;
         default:
             if (below(6) == 0)
                 compare("now and then");

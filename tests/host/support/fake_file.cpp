@@ -182,6 +182,8 @@ int FakeFile::fallocate(tarn_fallocate_kind kind, KeepSize keep, u64 offset, u64
     std::unique_lock invalidate(invalidate_lock_, std::defer_lock);
     if (kind != TARN_FALLOCATE_KEEP && !mutant(Mutant::kCutUnlocked))
         invalidate.lock();
+    if (kind == TARN_FALLOCATE_COLLAPSE || kind == TARN_FALLOCATE_INSERT)
+        tarn_mapper_zap(&inode_, offset / kBlockSize, ~0ull >> 12);
     tarn_fallocate request = {};
     request.offset = offset;
     request.length = length;

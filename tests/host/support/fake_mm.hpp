@@ -283,6 +283,14 @@ class FakeFile {
     {
         return fallocate(TARN_FALLOCATE_ZERO, keep, offset, length);
     }
+    int collapse(u64 offset, u64 length)
+    {
+        return fallocate(TARN_FALLOCATE_COLLAPSE, KeepSize::kNo, offset, length);
+    }
+    int insert(u64 offset, u64 length)
+    {
+        return fallocate(TARN_FALLOCATE_INSERT, KeepSize::kNo, offset, length);
+    }
     // The offset, or -errno.
     long long seek(u64 offset, tarn_seek what) { return tarn_file_seek(&inode_, offset, what); }
     int sync() { return tarn_file_sync(&inode_, 0, ~0ull >> 1); }
