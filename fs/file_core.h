@@ -91,6 +91,15 @@ unsigned long long tarn_file_size(struct tarn_inode *inode);
 enum tarn_seek { TARN_SEEK_DATA = 0, TARN_SEEK_HOLE = 1 };
 long long tarn_file_seek(struct tarn_inode *inode, unsigned long long offset, enum tarn_seek what);
 
+/* What is mapped from `block` on: an extent, or what of it lies there; blocks behind the end of the file too. 1, or 0: no
+ * more. i_rwsem held (shared will do): without it the block may be somebody else's by now. */
+struct tarn_extent {
+	unsigned long long block, count; /* of the file */
+	unsigned long long device_block;
+	int unwritten;
+};
+int tarn_file_extent(struct tarn_inode *inode, unsigned long long block, struct tarn_extent *extent);
+
 /* ---- truncate --------------------------------------------------------------------------------------------- */
 
 /* Changes the size, durable on return; the same size frees what fallocate has put behind it. i_rwsem and invalidate_lock

@@ -66,6 +66,8 @@ class File {
     // read.cpp. Errors: kFault (not a byte delivered), kBeyondEnd (seek), damage.
     Result<u64> read(u64 offset, u64 length, tarn_user* to);
     Result<u64> seek(u64 offset, Seek what);
+    // What is mapped at or behind `at`, if anything is.
+    Result<std::optional<Mapping>> extent_from(FileBlock at);
     u64 size();
 
     // write.cpp. Bytes now in the file, 0 when the source was not resident. Errors: kNoSpace, kNoMemory, kReadOnly ...

@@ -110,6 +110,18 @@ long long tarn_file_seek(tarn_inode* inode, unsigned long long offset, tarn_seek
     return result_of(file(inode).seek(offset, what == TARN_SEEK_DATA ? Seek::kData : Seek::kHole));
 }
 
+int tarn_file_extent(tarn_inode* inode, unsigned long long block, tarn_extent* extent)
+{
+    Result<std::optional<Mapping>> found = file(inode).extent_from(FileBlock(block));
+    if (!found)
+        return to_errno(found.error());
+    if (!found.value())
+        return 0;
+    const Mapping& mapping = *found.value();
+    *extent = {mapping.first.value, mapping.count, mapping.device.value, !mapping.is_written()};
+    return 1;
+}
+
 int tarn_file_resize(tarn_inode* inode, unsigned long long size, const tarn_times* times)
 {
     return result_of(file(inode).resize(size, *times));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// read(2) and lseek(2).
+// read(2), lseek(2), and which blocks are mapped.
 //
 // i_rwsem, held shared by the glue across the whole call, keeps every block that is found from being freed, so the copy
 // runs without a lock of ours: the caller's memory may fault, and may itself be a mapping of this file.
@@ -53,6 +53,19 @@ Result<u64> File::read(u64 offset, u64 length, tarn_user* to)
             return done ? Result<u64>(done) : Error::kFault;
     }
     return done;
+}
+
+Result<std::optional<Mapping>> File::extent_from(FileBlock at)
+{
+    NoFsScope nofs;
+    SharedGuard guard(inode_.lock);
+    while (at.value < kMaxFileBlocks) {
+        const Mapping mapping = TRY(map().lookup(nullptr, at, kMaxFileBlocks - at.value));
+        if (!mapping.is_hole())
+            return std::optional(mapping);
+        at = mapping.end();
+    }
+    return std::optional<Mapping>();
 }
 
 Result<u64> File::seek(u64 offset, Seek what)

@@ -447,6 +447,7 @@ const struct address_space_operations tarn_file_aops = {
 const struct inode_operations tarn_file_inode_operations = {
 	.setattr = tarn_file_setattr,
 	.getattr = tarn_getattr,
+	.fiemap = tarn_fiemap,
 };
 
 const struct file_operations tarn_file_operations = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What file.c and mmap.c share. */
+/* What file.c, mmap.c and fiemap.c share. */
 #ifndef TARN_LINUX_FILE_H
 #define TARN_LINUX_FILE_H
 
@@ -21,6 +21,8 @@ static inline void tarn_vm_flags_set(struct vm_area_struct *vma, unsigned long f
 #endif
 }
 
+/* fiemap.c: inode_operations::fiemap */
+int tarn_fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start, u64 length);
 /* mmap.c: file_operations::mmap */
 int tarn_mmap(struct file *file, struct vm_area_struct *vma);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // fallocate(2): allocating, punching, zeroing; and what write, fault and truncation make of unwritten blocks.
 // (Power cuts: file_fallocate_powercut.cpp.)
+#include <cstring>
 #include <random>
 #include <thread>
 
@@ -57,6 +58,30 @@ TEST_F(FileFallocate, AllocatedBlocksAreTakenAndReadAsZeroes)
     remount();
     EXPECT_EQ(file->blocks(), 60u);
     EXPECT_EQ(file->contents(), zeroes(60 * kB));
+}
+
+TEST_F(FileFallocate, ExtentsAreWhatIsMapped)
+{
+    file->write(0, pattern(3 * kB));
+    ASSERT_EQ(file->truncate(20 * kB), 0);
+    ASSERT_EQ(file->allocate(10 * kB, 2 * kB), 0);
+    ASSERT_EQ(file->allocate_keeping_size(30 * kB, kB), 0);
+    const u64 wanted[][4] = {{0, 0, 3, 0}, {1, 1, 2, 0}, {3, 10, 2, 1}, {11, 11, 1, 1}, {12, 30, 1, 1}};
+    for (const auto& [from, block, count, unwritten] : wanted) {
+        tarn_extent found = {};
+        ASSERT_EQ(tarn_file_extent(file->inode(), from, &found), 1) << from;
+        EXPECT_EQ(found.block, block);
+        EXPECT_EQ(found.count, count);
+        EXPECT_EQ(found.unwritten, static_cast<int>(unwritten));
+        if (!unwritten) {
+            EXPECT_EQ(std::memcmp(mm.page(device.device().first_pfn + found.device_block),
+                                  pattern(3 * kB).data() + from * kB, kB),
+                      0);
+        }
+    }
+    tarn_extent found = {};
+    EXPECT_EQ(tarn_file_extent(file->inode(), 31, &found), 0);
+    EXPECT_EQ(tarn_file_extent(file->inode(), ~0ull >> 12, &found), 0);
 }
 
 TEST_F(FileFallocate, AWriteConvertsWhatItWrites)
