@@ -80,6 +80,9 @@ struct tarn_write {
  * the source was resident: fault it in and come again. The caller moves offset and length on. i_rwsem held exclusive. */
 #define TARN_WRITE_STEP (64 * 4096)
 long long tarn_file_write(struct tarn_inode *inode, struct tarn_write *write);
+/* A write of these bytes would only overwrite blocks that are there, and its fences wait for nobody: it may be done
+ * where sleeping is not wanted. i_rwsem held exclusive. */
+int tarn_file_is_overwrite(struct tarn_inode *inode, unsigned long long offset, unsigned long long length);
 /* After the last step, whatever it returned: makes the bytes written durable and part of the file. Same thread, i_rwsem
  * still held. */
 int tarn_file_write_end(struct tarn_inode *inode, struct tarn_write *write);

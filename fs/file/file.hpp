@@ -73,6 +73,8 @@ class File {
     // write.cpp. Bytes now in the file, 0 when the source was not resident. Errors: kNoSpace, kNoMemory, kReadOnly ...
     Result<u64> write(tarn_write& write);
     Status write_end(tarn_write& write);
+    // All of it can be stored in place, without a wait for the device.
+    Result<bool> is_overwrite(u64 offset, u64 length);
 
     // truncate.cpp. Errors: kBusy (shrinking: a page is pinned, nothing changed), kNoSpace, kNoMemory, kReadOnly ...
     Status resize(u64 size, const tarn_times& times);

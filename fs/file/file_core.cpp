@@ -122,6 +122,12 @@ int tarn_file_extent(tarn_inode* inode, unsigned long long block, tarn_extent* e
     return 1;
 }
 
+int tarn_file_is_overwrite(tarn_inode* inode, unsigned long long offset, unsigned long long length)
+{
+    Result<bool> is_overwrite = file(inode).is_overwrite(offset, length);
+    return is_overwrite && is_overwrite.value();
+}
+
 int tarn_file_resize(tarn_inode* inode, unsigned long long size, const tarn_times* times)
 {
     return result_of(file(inode).resize(size, *times));

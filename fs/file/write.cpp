@@ -26,6 +26,12 @@ namespace tarn {
 static_assert(TARN_WRITE_STEP == DirtyTracker::kMaxRange * kBlockSize);
 static_assert(TARN_FILE_SIZE_MAX == kMaxFileSize);
 
+namespace {
+
+constexpr u32 kLooksAtOnce = 64;  // at extents, before a write that must not sleep
+
+}  // namespace
+
 Result<u64> File::write(tarn_write& write)
 {
     NoFsScope nofs;
@@ -133,6 +139,22 @@ Status File::log_growth(Transaction& txn, u64 size, const tarn_times& times)
     set_modify_time(record, times.modify);
     set_change_time(record, times.change);
     return Ok{};
+}
+
+Result<bool> File::is_overwrite(u64 offset, u64 length)
+{
+    const u64 size = this->size();
+    if (!media_.is_sync() || offset >= size || length > size - offset)
+        return false;
+    const FileBlock end = file_block_up(offset + length);
+    FileBlock at = file_block(offset);
+    for (u32 looks = 0; at < end && looks < kLooksAtOnce; looks++) {
+        const Mapping mapping = TRY(look_up(at, end - at));
+        if (!mapping.is_written())
+            return false;
+        at = mapping.end();
+    }
+    return at >= end;
 }
 
 // Also where a later step has failed: what came before it is in the file.

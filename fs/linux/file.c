@@ -20,6 +20,13 @@
 #include "fs/linux/file.h"
 #include "fs/linux/glue.h"
 
+/* A write that may not wait need not be O_DIRECT: a mode of the open file until 6.10, a flag of the operations since. */
+#ifdef FMODE_BUF_WASYNC
+#define TARN_FMODE_WRITE_NOWAIT FMODE_BUF_WASYNC
+#else
+#define TARN_FMODE_WRITE_NOWAIT 0
+#endif
+
 /* ---- the caller's memory ---------------------------------------------------------------------------------- */
 
 /* Copying past the cache loads several bytes at a time and stops up to three before a page that is not resident (6.12:
@@ -72,7 +79,10 @@ static ssize_t tarn_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 	if (!iov_iter_count(to))
 		return 0;
-	inode_lock_shared(inode);
+	if (!(iocb->ki_flags & IOCB_NOWAIT))
+		inode_lock_shared(inode);
+	else if (!inode_trylock_shared(inode))
+		return -EAGAIN;
 	entered = tarn_enter(inode->i_sb);
 	got = entered;
 	if (entered >= 0) {
@@ -168,14 +178,31 @@ static ssize_t tarn_write_locked(struct inode *inode, loff_t offset, struct iov_
 	return done ? done : tarn_check(inode->i_sb, wrote);
 }
 
+/* Who must not wait gets what is there overwritten, and nothing else: neither space nor privileges change. */
+static bool tarn_may_write_now(struct inode *inode, loff_t offset, size_t length)
+{
+	int may, entered = tarn_enter(inode->i_sb);
+
+	if (entered < 0)
+		return true; /* it fails at once */
+	may = IS_NOSEC(inode) && tarn_file_is_overwrite(tarn_core(inode), offset, length);
+	tarn_leave(entered);
+	return may;
+}
+
 static ssize_t tarn_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct file *file = iocb->ki_filp;
 	struct inode *inode = file_inode(file);
 	ssize_t wrote;
 
-	inode_lock(inode);
+	if (!(iocb->ki_flags & IOCB_NOWAIT))
+		inode_lock(inode);
+	else if (!inode_trylock(inode))
+		return -EAGAIN;
 	wrote = generic_write_checks(iocb, from);
+	if (wrote > 0 && (iocb->ki_flags & IOCB_NOWAIT) && !tarn_may_write_now(inode, iocb->ki_pos, wrote))
+		wrote = -EAGAIN;
 	if (wrote > 0) {
 		int error = file_remove_privs(file);
 
@@ -419,6 +446,13 @@ static int tarn_writepages(struct address_space *mapping, struct writeback_contr
 	return error;
 }
 
+/* A read or write that may not wait (RWF_NOWAIT, io_uring) is tried; there is no page cache to read ahead into. */
+static int tarn_open(struct inode *inode, struct file *file)
+{
+	file->f_mode |= FMODE_NOWAIT | TARN_FMODE_WRITE_NOWAIT;
+	return generic_file_open(inode, file);
+}
+
 /* The last user of a mapping is gone: entries of clean pages are not needed any more. */
 static int tarn_release(struct inode *inode, struct file *file)
 {
@@ -456,7 +490,7 @@ const struct file_operations tarn_file_operations = {
 	.write_iter = tarn_write_iter,
 	.mmap = tarn_mmap,
 	.get_unmapped_area = thp_get_unmapped_area,
-	.open = generic_file_open,
+	.open = tarn_open,
 	.release = tarn_release,
 	.fsync = tarn_fsync,
 	.fallocate = tarn_fallocate,
@@ -467,7 +501,7 @@ const struct file_operations tarn_file_operations = {
 #endif
 	.splice_write = iter_file_splice_write,
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
-	.fop_flags = FOP_MMAP_SYNC,
+	.fop_flags = FOP_MMAP_SYNC | FOP_BUFFER_WASYNC,
 #else
 	.mmap_supported_flags = MAP_SYNC,
 #endif

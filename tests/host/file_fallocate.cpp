@@ -84,6 +84,22 @@ TEST_F(FileFallocate, ExtentsAreWhatIsMapped)
     EXPECT_EQ(tarn_file_extent(file->inode(), ~0ull >> 12, &found), 0);
 }
 
+TEST_F(FileFallocate, OnlyWhatIsWrittenIsAnOverwrite)
+{
+    file->write(0, pattern(3 * kB));
+    ASSERT_EQ(file->truncate(20 * kB), 0);
+    ASSERT_EQ(file->allocate(4 * kB, kB), 0);
+    const auto overwrites = [&](u64 offset, u64 length) {
+        return tarn_file_is_overwrite(file->inode(), offset, length) != 0;
+    };
+    EXPECT_TRUE(overwrites(0, 3 * kB) && overwrites(5, 10) && overwrites(3 * kB - 1, 1));
+    EXPECT_FALSE(overwrites(3 * kB - 1, 2) || overwrites(3 * kB, 1)) << "a hole";
+    EXPECT_FALSE(overwrites(4 * kB, 1)) << "unwritten";
+    ASSERT_EQ(file->truncate(2 * kB + 100), 0);
+    EXPECT_TRUE(overwrites(2 * kB, 100));
+    EXPECT_FALSE(overwrites(2 * kB, 101) || overwrites(3 * kB, ~0ull)) << "behind the end";
+}
+
 TEST_F(FileFallocate, AWriteConvertsWhatItWrites)
 {
     spoil();

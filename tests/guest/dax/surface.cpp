@@ -169,6 +169,52 @@ CASE("surface", "times far from today survive a remount to the nanosecond")
     }
 }
 
+CASE("surface", "flags of preadv2 and pwritev2")
+{
+    File file("f");
+    file.write(0, pattern(8 * kPage, 1));
+    std::string bytes(100, '?');
+    for (int flags : {RWF_HIPRI, RWF_NOWAIT, RWF_NOWAIT | RWF_HIPRI})
+        expect(must(preadv2_of(file.fd, bytes, 3, flags)) == 100 &&
+               bytes == pattern(8 * kPage, 1).substr(3, 100));
+    for (int flags : {RWF_DSYNC, RWF_SYNC, RWF_HIPRI, RWF_NOWAIT, RWF_NOWAIT | RWF_DSYNC}) {
+        const std::string text = pattern(5000, static_cast<unsigned>(flags));
+        expect(must(pwritev2_of(file.fd, text, 77, flags)) == 5000);
+        expect(file.read(77, 5000) == text);
+    }
+    // Without a wait nothing is allocated and nothing grows.
+    expect_errno(pwritev2_of(file.fd, bytes, 8 * kPage - 50, RWF_NOWAIT), EAGAIN);
+    file.size(20 * kPage);
+    must(fallocate(file.fd, 0, 12 * kPage, kPage));
+    for (long page : {10L, 12L, 20L})
+        expect_errno(pwritev2_of(file.fd, bytes, page * kPage, RWF_NOWAIT), EAGAIN);
+    expect(must(preadv2_of(file.fd, bytes, 10 * kPage, RWF_NOWAIT)) == 100 && bytes == repeated(100, '\0'));
+    expect(must(pwritev2_of(file.fd, "end", 0, RWF_APPEND)) == 3);
+    expect(file.read(20 * kPage, 9) == "end");
+    expect_errno(pwritev2_of(file.fd, bytes, 0, RWF_ATOMIC), EOPNOTSUPP);
+    expect_errno(preadv2_of(file.fd, bytes, 0, 0x4000), EOPNOTSUPP);
+    const int appending = must(open(file.path.c_str(), O_WRONLY | O_APPEND));
+    const long wrote = pwritev2_of(appending, "first", 0, RWF_NOAPPEND);
+    expect(wrote == 5 ? file.read(0, 5) == "first" : errno == EOPNOTSUPP);  // 6.9 and later
+    close(appending);
+}
+
+CASE("surface", "a file that is in use makes who may not wait come again")
+{
+    File file("f");
+    file.write(0, pattern(4 * kPage, 1));
+    Mapping mapping(file.fd, 4 * kPage);
+    PinnedByPipe pin(&mapping[2 * kPage], 100);
+    std::thread puncher([&] { must(fallocate(file.fd, FALLOC_FL_PUNCH_HOLE | kKeep, 2 * kPage, kPage)); });
+    usleep(200000);  // it waits for the pin, and has the file to itself
+    std::string bytes(100, '?');
+    expect_errno(preadv2_of(file.fd, bytes, 0, RWF_NOWAIT), EAGAIN);
+    expect_errno(pwritev2_of(file.fd, bytes, 0, RWF_NOWAIT), EAGAIN);
+    expect(must(read(pin.ends[0], bytes.data(), 100)) == 100);
+    puncher.join();
+    expect(must(preadv2_of(file.fd, bytes, 0, RWF_NOWAIT)) == 100);
+}
+
 CASE("surface", "splice, sendfile, copy_file_range, readahead, fadvise")
 {
     File from("from"), to("to");
