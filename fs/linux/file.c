@@ -303,6 +303,20 @@ static int tarn_file_setattr(tarn_idmap *idmap, struct dentry *dentry, struct ia
 	return tarn_setattr_attributes(idmap, inode, attr);
 }
 
+/* Direct I/O is what all I/O is: to the byte. */
+static int tarn_file_getattr(tarn_idmap *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
+			     unsigned int query_flags)
+{
+	int error = tarn_getattr(idmap, path, stat, request_mask, query_flags);
+
+	if (!error && (request_mask & STATX_DIOALIGN)) {
+		stat->dio_mem_align = 1;
+		stat->dio_offset_align = 1;
+		stat->result_mask |= STATX_DIOALIGN;
+	}
+	return error;
+}
+
 /* ---- fallocate -------------------------------------------------------------------------------------------- */
 
 static int tarn_fallocate_steps(struct inode *inode, struct tarn_fallocate *request)
@@ -480,7 +494,7 @@ const struct address_space_operations tarn_file_aops = {
 
 const struct inode_operations tarn_file_inode_operations = {
 	.setattr = tarn_file_setattr,
-	.getattr = tarn_getattr,
+	.getattr = tarn_file_getattr,
 	.fiemap = tarn_fiemap,
 };
 

@@ -154,6 +154,24 @@ CASE("surface", "lseek: data stored through a mapping is found before any sync")
     expect(must(lseek(file.fd, kMostBytes - 1, SEEK_HOLE)) == kMostBytes);
 }
 
+CASE("surface", "statx: DAX, the time of birth, direct I/O to the byte, the mount")
+{
+    File file("f");
+    struct statx status;
+    must(statx(file.fd, "", AT_EMPTY_PATH, STATX_ALL | STATX_DIOALIGN | STATX_MNT_ID, &status));
+    expect(status.stx_attributes & STATX_ATTR_DAX && status.stx_attributes_mask & STATX_ATTR_DAX);
+    expect(status.stx_mask & STATX_BTIME && status.stx_btime.tv_sec > 1000000000);
+    expect(status.stx_mask & STATX_MNT_ID && status.stx_mnt_id != 0);
+    expect(status.stx_mask & STATX_DIOALIGN);
+    const auto* align = reinterpret_cast<const uint32_t*>(&status.stx_mnt_id + 1);
+    expect(align[0] == 1 && align[1] == 1);
+    const int direct = must(open(file.path.c_str(), O_RDWR | O_DIRECT));
+    expect(must(pwrite(direct, "direct", 6, 4093)) == 6);
+    char bytes[8] = {};
+    expect(must(pread(direct, bytes + 1, 6, 4093)) == 6 && memcmp(bytes + 1, "direct", 6) == 0);
+    close(direct);
+}
+
 CASE("surface", "times far from today survive a remount to the nanosecond")
 {
     File file("f");
