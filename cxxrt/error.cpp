@@ -20,7 +20,8 @@ constexpr ErrorEntry entry(Error error)
     case Error::kNoSpace: return {-28, "no free blocks"};
     case Error::kNoInodes: return {-28, "no free inodes"};
     case Error::kReadOnly: return {-30, "read-only"};
-    case Error::kShutDown: return {-5, "shut down after an earlier error"};
+    case Error::kShutDown: return {-5, "shut down"};
+    case Error::kRequested: return {-5, "on request"};
     case Error::kDeviceFlush: return {-5, "device flush failed"};
     case Error::kDeviceGone: return {-5, "device removed"};
     case Error::kPoison: return {-5, "unreadable (poisoned) memory"};

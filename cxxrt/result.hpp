@@ -16,7 +16,8 @@ enum class Error : u16 {
     kNoSpace,            // ENOSPC: no free block
     kNoInodes,           // ENOSPC: no free inode number
     kReadOnly,           // EROFS
-    kShutDown,           // EIO: an earlier error stopped all changes
+    kShutDown,           // EIO: an earlier error, or a request, stopped all changes
+    kRequested,          // EIO: shut down on request (as the reason of a shutdown; operations get kShutDown)
     kDeviceFlush,        // EIO: the device could not make stores durable
     kDeviceGone,         // EIO: the device was removed while mounted
     kPoison,             // EIO: the device reported an unreadable range

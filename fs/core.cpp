@@ -43,6 +43,8 @@ int tarn_fs_open(const tarn_device* device, tarn_access access, tarn_fs** fs, co
 
 void tarn_fs_close(tarn_fs* fs) { Box<FileSystem>::adopt(&fs_of(fs)).reset(); }
 
+void tarn_fs_shut_down(tarn_fs* fs) { fs_of(fs).volume().shut_down(Error::kRequested); }
+
 void tarn_fs_abandon(tarn_fs* fs) { fs_of(fs).volume().shut_down(Error::kDeviceGone); }
 
 int tarn_fs_set_access(tarn_fs* fs, tarn_access access)
@@ -100,7 +102,8 @@ void tarn_inode_free(tarn_inode* inode)
 {
     Inode& orphan = inode_of(inode);
     const Status freed = orphan.fs.inodes().free(orphan);
-    if (!freed.is_ok() && freed.error() != Error::kReadOnly && !is_corruption(freed.error()))
+    if (!freed.is_ok() && freed.error() != Error::kReadOnly && freed.error() != Error::kShutDown &&
+        !is_corruption(freed.error()))
         tarn_log_device(&orphan.fs.media().device(), TARN_LOG_WARNING,
                         "inode %llu: not freed: %s; the next mount does it",
                         static_cast<unsigned long long>(orphan.number.value), describe(freed.error()));

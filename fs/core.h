@@ -42,6 +42,9 @@ int tarn_fs_open(const struct tarn_device *device, enum tarn_access access, stru
 		 const char **why);
 /* Ends it: everything durable in place when it could be. No inode may be open. */
 void tarn_fs_close(struct tarn_fs *fs);
+/* The administrator wants no further change: as after a failed flush, nothing is stored but what mappings have stored
+ * already. What has returned is durable. Does not sleep. */
+void tarn_fs_shut_down(struct tarn_fs *fs);
 /* The device is gone: from now on nothing is stored, and tarn_fs_close will not touch the media. Does not
  * sleep. */
 void tarn_fs_abandon(struct tarn_fs *fs);

@@ -146,6 +146,7 @@ class File {
 
     void forget(FileBlock from, FileBlock last);
     Status split_at(FileBlock at);
+    Status make_durable(FileBlock from, FileBlock last);
     Status sync_locked(FileBlock from, FileBlock last);
     void write_back(const LockedRange& range);
 

@@ -9,8 +9,8 @@
 //
 // A second caller that finds nothing dirty may return at once: DIRTY goes only behind the fence. So nothing
 // forgets a dirty entry of a block that the file keeps if the power goes now: truncation writes back first.
-// After a shutdown nobody is told that anything is durable: what was dirty then may have been forgotten with
-// its inode.
+// After a shutdown nobody is told that anything is durable. What is dirty is written back all the same when its
+// inode goes: the next mount reads it, and its syncs know nothing of lines that are dirty in the caches.
 #include "cxxrt/mutant.hpp"
 #include "fs/file/file.hpp"
 #include "fs/trace.h"
@@ -19,8 +19,11 @@ namespace tarn {
 
 Status File::sync(FileBlock from, FileBlock last)
 {
-    if (volume_.is_shut_down())
-        return Error::kShutDown;
+    return volume_.is_shut_down() ? Status(Error::kShutDown) : make_durable(from, last);
+}
+
+Status File::make_durable(FileBlock from, FileBlock last)
+{
     if (!tracker_.has_dirty() || last < from)
         return Ok{};
     if (mutant(Mutant::kSyncsTogether))
@@ -83,14 +86,14 @@ bool File::trim()
     return dirty;
 }
 
-// Nobody maps, opens or writes the file any more. After a shutdown the device may not even be there. Without a fence that
+// Nobody maps, opens or writes the file any more. Where the device is gone nothing is touched. Without a fence that
 // succeeds the dirty lines are only in the cache, and that is said; the inode leaves memory all the same. So it does when
 // pages are pinned still: their blocks, if they are freed, are given to nobody before the pins go (fs/space).
 Status File::evict(Evict how)
 {
     Status synced = Ok{};
-    if (how == Evict::kKeep && !volume_.is_shut_down())
-        synced = sync(FileBlock(0), kLastFileBlock);
+    if (how == Evict::kKeep && !volume_.is_gone())
+        synced = make_durable(FileBlock(0), kLastFileBlock);
     forget(FileBlock(0), kLastFileBlock);
     return synced;
 }

@@ -56,6 +56,12 @@ static inline void tarn_set_uuid(struct super_block *sb, const u8 *uuid, unsigne
 #endif
 }
 
+/* Freezing a block device got its name in 6.8. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+#define bdev_freeze freeze_bdev
+#define bdev_thaw   thaw_bdev
+#endif
+
 /* generic_fillattr takes the request mask since 6.6. */
 static inline void tarn_fill_attributes(tarn_idmap *idmap, u32 request_mask, struct inode *inode,
 					struct kstat *stat)

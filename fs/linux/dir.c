@@ -69,4 +69,6 @@ const struct file_operations tarn_dir_operations = {
 	.read = generic_read_dir,
 	.iterate_shared = tarn_iterate,
 	.fsync = tarn_fsync_metadata,
+	.unlocked_ioctl = tarn_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 };

@@ -508,6 +508,8 @@ const struct file_operations tarn_file_operations = {
 	.release = tarn_release,
 	.fsync = tarn_fsync,
 	.fallocate = tarn_fallocate,
+	.unlocked_ioctl = tarn_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 	.splice_read = copy_splice_read,
 #else

@@ -16,7 +16,14 @@
 #include "fs/core.h"
 #include "fs/linux/compat.h"
 
-/* sb->s_fs_info. Constant while mounted, but for `gone`. */
+/* Why the core may not be called any more; only rises. */
+enum tarn_stop {
+	TARN_RUNS,
+	TARN_SHUT_DOWN, /* asked for: nothing changes, and nothing is shown */
+	TARN_GONE,	/* the device is being removed: its memory must not be touched */
+};
+
+/* sb->s_fs_info. Constant while mounted, but for `stopped`. */
 struct tarn_super {
 	struct tarn_fs *fs;
 	struct dax_device *dax;
@@ -24,7 +31,7 @@ struct tarn_super {
 	struct tarn_device device; /* as given to the core */
 	struct tarn_backing backing; /* of device */
 	struct dentry *debug;	     /* its debugfs directory */
-	bool gone;		   /* the device is being removed: its memory must not be touched any more */
+	int stopped;		   /* enum tarn_stop */
 	bool show_dax;		   /* dax was asked for by name: shown in /proc/mounts */
 };
 
@@ -81,13 +88,24 @@ static inline struct timespec64 tarn_timespec(struct tarn_time time)
 
 /* Every call into the core that may touch the media stands between these two: the device's memory stays
  * mapped until tarn_leave, however long that takes. tarn_enter returns what tarn_leave wants, or -EIO when
- * the device is gone. Nests; tarn_leave in the same task. Does not sleep. */
+ * the device is gone or the file system was shut down. Nests; tarn_leave in the same task. Does not sleep. */
 int tarn_enter(const struct super_block *sb);
+/* The same for who tidies up, and for stat(2), also after a shutdown: -EIO only when the device is gone. */
+int tarn_enter_device(const struct super_block *sb);
 void tarn_leave(int entered);
 
 /* Called with the errno of a core call that may have found damage or shut the volume down: shows a volume
  * that became read-only as such (SB_RDONLY). Returns `error`. Does not sleep. */
 int tarn_check(struct super_block *sb, int error);
+
+/* From now on every call fails with EIO, and what is mapped with SIGBUS; only unmounting is left. May sleep; no lock
+ * held. */
+void tarn_shut_down(struct super_block *sb);
+
+/* ---- ioctl.c ------------------------------------------------------------------------------------------ */
+
+/* file_operations::unlocked_ioctl of regular files and directories. */
+long tarn_ioctl(struct file *file, unsigned int command, unsigned long argument);
 
 /* ---- inode.c ------------------------------------------------------------------------------------------ */
 

@@ -186,18 +186,18 @@ static void tarn_evict_gone(struct inode *inode)
 void tarn_evict_inode(struct inode *inode)
 {
 	struct super_block *sb = inode->i_sb;
-	bool writes = !inode->i_nlink && !is_bad_inode(inode) && !READ_ONCE(tarn_super(sb)->gone);
+	bool writes = !inode->i_nlink && !is_bad_inode(inode) && READ_ONCE(tarn_super(sb)->stopped) == TARN_RUNS;
 	int entered;
 
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
 	if (!tarn_vfs(inode)->has_core)
 		return;
-	/* Freeing an inode waits while the file system is frozen: not in who takes its device away, who may be
-	 * the last to let go of it (tarn_file_unmap_all). */
+	/* Freeing an inode waits while the file system is frozen: not in who takes its device away or shuts it down,
+	 * who may be the last to let go of it (tarn_file_unmap_all). */
 	if (writes)
 		sb_start_intwrite(sb);
-	entered = tarn_enter(sb);
+	entered = tarn_enter_device(sb);
 	if (entered >= 0) {
 		tarn_evict_core(inode);
 		tarn_leave(entered);
@@ -307,7 +307,7 @@ int tarn_getattr(tarn_idmap *idmap, const struct path *path, struct kstat *stat,
 {
 	struct inode *inode = d_inode(path->dentry);
 	struct tarn_attributes attributes;
-	int entered = tarn_enter(inode->i_sb);
+	int entered = tarn_enter_device(inode->i_sb); /* df, fsfreeze and umount look at the root after a shutdown, too */
 
 	if (entered < 0)
 		return entered;

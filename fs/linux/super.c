@@ -26,15 +26,25 @@
 
 /* ---- the device --------------------------------------------------------------------------------------- */
 
-int tarn_enter(const struct super_block *sb)
+static int tarn_enter_unless(const struct super_block *sb, enum tarn_stop stop)
 {
 	const struct tarn_super *super = tarn_super(sb);
 	int entered = dax_read_lock();
 
-	if (likely(!READ_ONCE(super->gone) && dax_alive(super->dax)))
+	if (likely(READ_ONCE(super->stopped) < stop && dax_alive(super->dax)))
 		return entered;
 	dax_read_unlock(entered);
 	return -EIO;
+}
+
+int tarn_enter(const struct super_block *sb)
+{
+	return tarn_enter_unless(sb, TARN_SHUT_DOWN);
+}
+
+int tarn_enter_device(const struct super_block *sb)
+{
+	return tarn_enter_unless(sb, TARN_GONE);
 }
 
 void tarn_leave(int entered)
@@ -45,7 +55,7 @@ void tarn_leave(int entered)
 int tarn_check(struct super_block *sb, int error)
 {
 	if (unlikely(error == -EUCLEAN || error == -EIO || error == -EROFS) && !sb_rdonly(sb) &&
-	    tarn_fs_is_read_only(tarn_fs(sb))) {
+	    READ_ONCE(tarn_super(sb)->stopped) == TARN_RUNS && tarn_fs_is_read_only(tarn_fs(sb))) {
 		sb->s_flags |= SB_RDONLY; /* the core has said why */
 		/* From now on the VFS's syncfs() visits no inode, so what is dirty in mappings stays so. */
 		errseq_set(&sb->s_wb_err, error);
@@ -69,7 +79,7 @@ static void tarn_handle_failure(struct super_block *sb, u64 offset, u64 length)
 {
 	if (length == U64_MAX) {
 		tarn_error(sb, "the device is being removed while mounted");
-		WRITE_ONCE(tarn_super(sb)->gone, true);
+		WRITE_ONCE(tarn_super(sb)->stopped, TARN_GONE);
 		tarn_debug_remove(sb); /* another device may get the name now */
 	} else {
 		tarn_error(sb, "memory failure at byte %llu, %llu bytes", offset - tarn_super(sb)->dax_offset,
@@ -89,6 +99,16 @@ static int tarn_notify_failure(struct dax_device *dax, u64 offset, u64 length, i
 		tarn_handle_failure(sb, offset, length);
 	mutex_unlock(&tarn_failure_lock);
 	return 0;
+}
+
+/* Before the flag is seen a fault may still map something: it holds invalidate_lock, which un-mapping waits for. */
+void tarn_shut_down(struct super_block *sb)
+{
+	struct tarn_super *super = tarn_super(sb);
+
+	tarn_fs_shut_down(super->fs);
+	cmpxchg(&super->stopped, TARN_RUNS, TARN_SHUT_DOWN);
+	tarn_file_unmap_all(sb);
 }
 
 static const struct dax_holder_operations tarn_holder_operations = {
@@ -230,7 +250,7 @@ static void tarn_put(struct super_block *sb)
 	tarn_debug_remove(sb);
 	mutex_unlock(&tarn_failure_lock);
 	if (super->fs) {
-		int entered = tarn_enter(sb);
+		int entered = tarn_enter_device(sb);
 
 		if (entered < 0)
 			tarn_fs_abandon(super->fs);
@@ -273,7 +293,7 @@ static int tarn_fill_super(struct super_block *sb, struct fs_context *fc)
 		return error;
 	/* The device may go meanwhile, and take the directory away. */
 	mutex_lock(&tarn_failure_lock);
-	if (!READ_ONCE(tarn_super(sb)->gone))
+	if (READ_ONCE(tarn_super(sb)->stopped) != TARN_GONE)
 		tarn_debug_add(sb);
 	mutex_unlock(&tarn_failure_lock);
 	return 0;

@@ -84,9 +84,11 @@ Status Volume::may_change() const
 
 void Volume::shut_down(Error why)
 {
-    if (is_shut_down())
+    const bool already = is_shut_down();
+    if (!already || why == Error::kDeviceGone)
+        shut_down_.store_release(static_cast<u32>(why));
+    if (already)
         return;
-    shut_down_.store_release(1);
     tarn_log_device(&media_.device(), TARN_LOG_ERROR, "shut down: %s; unmount and mount again to recover", describe(why));
 }
 

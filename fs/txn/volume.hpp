@@ -41,8 +41,10 @@ class Volume {
     u64 replayed_records() const { return replayed_; }
     bool is_read_only() const { return read_only_.load_acquire() != 0; }
     // After an error that leaves the media in doubt, or on request: no further change until the next mount.
+    // With kDeviceGone the media must not be touched any more at all.
     void shut_down(Error why);
     bool is_shut_down() const { return shut_down_.load_acquire() != 0; }
+    bool is_gone() const { return shut_down_.load_acquire() == static_cast<u32>(Error::kDeviceGone); }
 
     // Logs damage found on the media, with where and what; switches to read-only. Returns `error` for the caller.
     Error corrupt(Error error, DeviceBlock where, const char* what);
@@ -58,7 +60,7 @@ class Volume {
     bool laps_started_ = false;  // Journals::restart has run
     Atomic<u32> read_only_{0};
     Atomic<u32> damaged_{0};
-    Atomic<u32> shut_down_{0};
+    Atomic<u32> shut_down_{0};  // the Error that was the reason
 };
 
 }  // namespace tarn
