@@ -21,7 +21,11 @@ Bytes bytes_of(const tarn_name& name)
 
 Access access_of(tarn_access access)
 {
-    return access == TARN_READ_ONLY ? Access::kReadOnly : Access::kReadWrite;
+    switch (access) {
+        case TARN_READ_ONLY: return Access::kReadOnly;
+        case TARN_AS_IT_IS: return Access::kAsItIs;
+        default: return Access::kReadWrite;
+    }
 }
 
 int errno_of(const Status& status) { return to_errno(status.error()); }
@@ -50,6 +54,12 @@ void tarn_fs_abandon(tarn_fs* fs) { fs_of(fs).volume().shut_down(Error::kDeviceG
 int tarn_fs_set_access(tarn_fs* fs, tarn_access access)
 {
     return errno_of(fs_of(fs).set_access(access_of(access)));
+}
+
+void tarn_fs_set_on_damage(tarn_fs* fs, tarn_damage what)
+{
+    using OnDamage = Volume::OnDamage;
+    fs_of(fs).volume().set_on_damage(what == TARN_DAMAGE_CONTINUE ? OnDamage::kContinue : OnDamage::kReadOnly);
 }
 
 int tarn_fs_is_read_only(const tarn_fs* fs) { return fs_of(fs).is_read_only(); }

@@ -33,7 +33,11 @@ struct tarn_inode {
 
 /* ---- mount -------------------------------------------------------------------------------------------- */
 
-enum tarn_access { TARN_READ_WRITE = 0, TARN_READ_ONLY = 1 };
+enum tarn_access {
+	TARN_READ_WRITE = 0,
+	TARN_READ_ONLY = 1,
+	TARN_AS_IT_IS = 2, /* read-only for good; nothing is replayed, so that what is there may be half of a change */
+};
 
 /* Checks the superblock, replays the journals (also for a read-only mount, when the device can be written),
  * loads what the mount needs, frees orphans (read-write only). `device` is copied. On failure *why is a
@@ -52,6 +56,10 @@ void tarn_fs_abandon(struct tarn_fs *fs);
 /* Remount. To read-write: frees orphans; -EROFS when the device cannot be written, or damage was found since
  * mount. */
 int tarn_fs_set_access(struct tarn_fs *fs, enum tarn_access access);
+/* What finding damage does, beside failing the operation that meets it. At first TARN_DAMAGE_READ_ONLY. Damage of a journal
+ * always makes the file system read-only. Does not sleep. */
+enum tarn_damage { TARN_DAMAGE_READ_ONLY = 0, TARN_DAMAGE_CONTINUE = 1 };
+void tarn_fs_set_on_damage(struct tarn_fs *fs, enum tarn_damage what);
 /* True once changes are refused: mounted so, damage found, or shut down. Does not sleep. */
 int tarn_fs_is_read_only(const struct tarn_fs *fs);
 

@@ -36,7 +36,7 @@ Status FileSystem::start(Access access)
 {
     if (access == Access::kReadWrite)
         TRY(may_write());
-    TRY(volume_.open(Access::kReadOnly));
+    TRY(volume_.open(access == Access::kReadWrite ? Access::kReadOnly : access));
     TRY(inodes_.load());
     return access == Access::kReadWrite ? allow_changes(InodeTable::Orphans::kAll) : Status(Ok{});
 }
@@ -47,6 +47,11 @@ Status FileSystem::may_write()
     if (volume_.media().is_read_only()) {
         tarn_log_device(&volume_.media().device(), TARN_LOG_ERROR,
                         "the device is read-only: mount with -o ro");
+        return Error::kReadOnly;
+    }
+    if (volume_.is_as_it_is()) {
+        tarn_log_device(&volume_.media().device(), TARN_LOG_ERROR,
+                        "the journals have not been replayed: unmount, and mount without norecovery");
         return Error::kReadOnly;
     }
     if (const u64 unknown = volume_.layout().ro_compat & ~TARNFS_KNOWN_RO_COMPAT) {
@@ -68,16 +73,14 @@ Status FileSystem::allow_changes(InodeTable::Orphans orphans)
                             static_cast<unsigned long long>(finished.value()));
         return Ok{};
     }
-    // Damage has made the volume read-only and is reported; what can be read stays readable.
-    if (is_corruption(finished.error()))
-        return Ok{};
     volume_.set_read_only();
-    return finished.error();
+    // Damage is reported; what can be read stays readable. Unfinished orphans must not be written to.
+    return is_corruption(finished.error()) ? Status(Ok{}) : Status(finished.error());
 }
 
 Status FileSystem::set_access(Access access)
 {
-    if (access == Access::kReadOnly) {
+    if (access != Access::kReadWrite) {
         if (!volume_.is_shut_down())
             TRY(settle());
         volume_.set_read_only();

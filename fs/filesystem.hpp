@@ -18,7 +18,8 @@ class FileSystem {
     // Reads and checks the superblock, replays the journals, loads counters and inode table; read-write also
     // frees the orphans. May sleep. Errors: those of read_layout and Volume::open, kBadInode, kBadBitmap,
     // kReadOnly (the device cannot be written and access is read-write, or there is something to replay),
-    // kUnknownFeature (ro_compat bits on a read-write mount).
+    // kUnknownFeature (ro_compat bits on a read-write mount). As it is: without replay, and with whatever of the inode
+    // table can be read.
     static Result<Box<FileSystem>> open(const tarn_device& device, Access access);
     FileSystem(const tarn_device& device, const Layout& layout);
     // No inode is open any more. Leaves the media so that the next mount has nothing to replay, where it can.
@@ -30,7 +31,7 @@ class FileSystem {
     InodeTable& inodes() { return inodes_; }
     Trackers& trackers() { return trackers_; }
 
-    // Remount. Errors: kReadOnly (the device cannot be written, or damage was found since the mount),
+    // Remount. Errors: kReadOnly (the device cannot be written, damage was found since the mount, or opened as it is),
     // kShutDown, kUnknownFeature. May sleep.
     Status set_access(Access access);
     // Changes are refused: mounted so, damaged, or shut down.

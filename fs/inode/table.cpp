@@ -95,9 +95,10 @@ Status InodeTable::load()
     const u64 count = last->value / TARNFS_INODE_GROUP_BLOCKS + 1;
     u64 used = 0;
     for (u64 index = 0; index < count; index++) {
-        const DeviceBlock inodes = TRY(header(index, TARNFS_BITMAP_INODES));
-        TRY(header(index, TARNFS_BITMAP_ORPHANS));
-        used += reinterpret_cast<const tarnfs_bitmap*>(volume_.media().at(inodes))->set;
+        auto in_group = count_used(index);
+        if (!in_group && !(index && volume_.is_as_it_is()))
+            return in_group.error();
+        used += in_group ? in_group.value() : 0;
     }
     used_.store_relaxed(used);
     MutexGuard guard(lock_);
@@ -105,6 +106,13 @@ Status InodeTable::load()
         TRY(groups_.push(Box<Group>()));
     group_count_.store_release(count);
     return Ok{};
+}
+
+Result<u64> InodeTable::count_used(u64 group)
+{
+    const DeviceBlock inodes = TRY(header(group, TARNFS_BITMAP_INODES));
+    TRY(header(group, TARNFS_BITMAP_ORPHANS));
+    return u64{reinterpret_cast<const tarnfs_bitmap*>(volume_.media().at(inodes))->set};
 }
 
 // The device block of one of a group's two bitmaps, its header checked.
@@ -164,7 +172,7 @@ Result<Box<InodeTable::Group>> InodeTable::load_group(u64 index)
     for (u32 chunk = 0; chunk < kChunksPerGroup; chunk++) {
         if (group->has_chunk(chunk))
             group->free += TARNFS_INODE_CHUNK - bits::population(group->words[chunk]);
-        else if (group->words[chunk])
+        else if (group->words[chunk] && !volume_.is_as_it_is())
             return volume_.corrupt(Error::kBadBitmap, group->inodes, "inodes in use that have no place");
     }
     return group;

@@ -118,6 +118,7 @@ class InodeTable {
     Result<Group*> group(u64 index);
     Result<Box<Group>> load_group(u64 index);
     Status load_chunks(Group& group);
+    Result<u64> count_used(u64 group);
     Result<DeviceBlock> header(u64 group, u32 kind);
     Result<DeviceBlock> block_at(FileBlock at);
     Result<MediaAddress> record_of(InodeNumber number);

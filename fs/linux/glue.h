@@ -11,6 +11,7 @@
 
 #include <linux/dax.h>
 #include <linux/fs.h>
+#include <linux/fs_parser.h>
 
 #include "cxxrt/linux/persist.h"
 #include "fs/core.h"
@@ -23,7 +24,15 @@ enum tarn_stop {
 	TARN_GONE,	/* the device is being removed: its memory must not be touched */
 };
 
-/* sb->s_fs_info. Constant while mounted, but for `stopped`. */
+/* What finding damage does. */
+enum tarn_errors {
+	TARN_ERRORS_NOT_GIVEN, /* as TARN_ERRORS_READ_ONLY; in a remount: as before */
+	TARN_ERRORS_READ_ONLY,
+	TARN_ERRORS_CONTINUE,
+	TARN_ERRORS_PANIC,
+};
+
+/* sb->s_fs_info. Constant while mounted, but for `stopped` and `errors`. */
 struct tarn_super {
 	struct tarn_fs *fs;
 	struct dax_device *dax;
@@ -32,6 +41,8 @@ struct tarn_super {
 	struct tarn_backing backing; /* of device */
 	struct dentry *debug;	     /* its debugfs directory */
 	int stopped;		   /* enum tarn_stop */
+	int errors;		   /* enum tarn_errors */
+	bool no_recovery;	   /* mounted as it is, read-only for good */
 	bool show_dax;		   /* dax was asked for by name: shown in /proc/mounts */
 };
 
@@ -95,12 +106,22 @@ int tarn_enter_device(const struct super_block *sb);
 void tarn_leave(int entered);
 
 /* Called with the errno of a core call that may have found damage or shut the volume down: shows a volume
- * that became read-only as such (SB_RDONLY). Returns `error`. Does not sleep. */
+ * that became read-only as such (SB_RDONLY), or panics, as errors= says. Returns `error`. Does not sleep. */
 int tarn_check(struct super_block *sb, int error);
 
 /* From now on every call fails with EIO, and what is mapped with SIGBUS; only unmounting is left. May sleep; no lock
  * held. */
 void tarn_shut_down(struct super_block *sb);
+
+/* ---- options.c ---------------------------------------------------------------------------------------- */
+
+struct fs_context;
+struct seq_file;
+
+extern const struct fs_parameter_spec tarn_parameters[];
+/* fs_context_operations::parse_param; super_operations::show_options. */
+int tarn_parse_param(struct fs_context *fc, struct fs_parameter *parameter);
+int tarn_show_options(struct seq_file *seq, struct dentry *root);
 
 /* ---- ioctl.c ------------------------------------------------------------------------------------------ */
 

@@ -9,11 +9,9 @@
 #include <linux/blkdev.h>
 #include <linux/dax.h>
 #include <linux/fs_context.h>
-#include <linux/fs_parser.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/pfn_t.h>
-#include <linux/seq_file.h>
 #include <linux/shrinker.h>
 #include <linux/statfs.h>
 
@@ -54,6 +52,8 @@ void tarn_leave(int entered)
 
 int tarn_check(struct super_block *sb, int error)
 {
+	if (unlikely(error == -EUCLEAN) && READ_ONCE(tarn_super(sb)->errors) == TARN_ERRORS_PANIC && sb->s_root)
+		panic("tarnfs (%pg): damage found, and errors=panic", sb->s_bdev);
 	if (unlikely(error == -EUCLEAN || error == -EIO || error == -EROFS) && !sb_rdonly(sb) &&
 	    READ_ONCE(tarn_super(sb)->stopped) == TARN_RUNS && tarn_fs_is_read_only(tarn_fs(sb))) {
 		sb->s_flags |= SB_RDONLY; /* the core has said why */
@@ -192,10 +192,18 @@ static int tarn_map_device(struct super_block *sb, struct fs_context *fc)
 
 /* ---- mount and unmount -------------------------------------------------------------------------------- */
 
+static void tarn_apply_errors(const struct tarn_super *super)
+{
+	tarn_fs_set_on_damage(super->fs, super->errors == TARN_ERRORS_CONTINUE ? TARN_DAMAGE_CONTINUE :
+										 TARN_DAMAGE_READ_ONLY);
+}
+
 static int tarn_open_fs(struct super_block *sb, struct fs_context *fc)
 {
 	struct tarn_super *super = tarn_super(sb);
-	enum tarn_access access = sb_rdonly(sb) ? TARN_READ_ONLY : TARN_READ_WRITE;
+	enum tarn_access access = super->no_recovery ? TARN_AS_IT_IS :
+				  sb_rdonly(sb)	     ? TARN_READ_ONLY :
+						       TARN_READ_WRITE;
 	const char *why = "the device is being removed";
 	int error, entered = tarn_enter(sb);
 
@@ -213,6 +221,7 @@ static int tarn_open_fs(struct super_block *sb, struct fs_context *fc)
 		warnf(fc, "tarnfs (%pg): damaged: mounted read-only, run fsck.tarnfs", sb->s_bdev);
 		sb->s_flags |= SB_RDONLY;
 	}
+	tarn_apply_errors(super);
 	return 0;
 }
 
@@ -271,6 +280,10 @@ static int tarn_fill_super(struct super_block *sb, struct fs_context *fc)
 	int error;
 
 	tarn_set_limits(sb);
+	if (tarn_super(sb)->no_recovery && !sb_rdonly(sb)) {
+		tarn_refuse(sb, fc, "norecovery changes nothing, so it needs ro");
+		return -EINVAL;
+	}
 	if (!sb_set_blocksize(sb, TARNFS_BLOCK_SIZE)) {
 		tarn_refuse(sb, fc, "the device does not take blocks of %d bytes", TARNFS_BLOCK_SIZE);
 		return -EINVAL;
@@ -316,54 +329,21 @@ static void tarn_kill_sb(struct super_block *sb)
 	kill_block_super(sb);
 }
 
-/* ---- options ------------------------------------------------------------------------------------------ */
-
-enum { TARN_OPTION_DAX, TARN_OPTION_DAX_ENUM };
-
-static const struct constant_table tarn_dax_values[] = {
-	{ "always", 1 },
-	{},
-};
-
-static const struct fs_parameter_spec tarn_parameters[] = {
-	fsparam_flag("dax", TARN_OPTION_DAX),
-	fsparam_enum("dax", TARN_OPTION_DAX_ENUM, tarn_dax_values),
-	{},
-};
-
-static int tarn_parse_param(struct fs_context *fc, struct fs_parameter *parameter)
-{
-	struct tarn_super *super = fc->s_fs_info;
-	struct fs_parse_result result;
-	int option = fs_parse(fc, tarn_parameters, parameter, &result);
-
-	if (option < 0)
-		return option;
-	super->show_dax = true; /* both options say what is always so */
-	return 0;
-}
-
-static int tarn_show_options(struct seq_file *seq, struct dentry *root)
-{
-	if (tarn_super(root->d_sb)->show_dax)
-		seq_puts(seq, ",dax=always");
-	return 0;
-}
+/* ---- mounting and remounting --------------------------------------------------------------------------- */
 
 static int tarn_get_tree(struct fs_context *fc)
 {
 	return get_tree_bdev(fc, tarn_fill_super);
 }
 
-static int tarn_reconfigure(struct fs_context *fc)
+static int tarn_change_access(struct super_block *sb, struct fs_context *fc, bool read_only)
 {
-	struct super_block *sb = fc->root->d_sb;
-	bool read_only = fc->sb_flags & SB_RDONLY;
 	int error, entered;
 
-	sync_filesystem(sb);
-	if (read_only == sb_rdonly(sb))
-		return 0;
+	if (!read_only && tarn_super(sb)->no_recovery) {
+		tarn_refuse(sb, fc, "mounted with norecovery: unmount, and mount without");
+		return -EINVAL;
+	}
 	if (!read_only && bdev_read_only(sb->s_bdev)) {
 		tarn_refuse(sb, fc, "the device is read-only");
 		return -EROFS;
@@ -382,6 +362,28 @@ static int tarn_reconfigure(struct fs_context *fc)
 	if (error)
 		tarn_refuse(sb, fc, "cannot be made %s: error %d, see the kernel log",
 			    read_only ? "read-only" : "read-write", error);
+	return error;
+}
+
+static int tarn_reconfigure(struct fs_context *fc)
+{
+	struct super_block *sb = fc->root->d_sb;
+	struct tarn_super *super = tarn_super(sb);
+	const struct tarn_super *wanted = fc->s_fs_info;
+	bool read_only = fc->sb_flags & SB_RDONLY;
+	int error = 0;
+
+	sync_filesystem(sb);
+	if (wanted->no_recovery && !super->no_recovery) {
+		tarn_refuse(sb, fc, "norecovery comes too late: the journals have been replayed");
+		return -EINVAL;
+	}
+	if (read_only != sb_rdonly(sb))
+		error = tarn_change_access(sb, fc, read_only);
+	if (!error && wanted->errors) {
+		WRITE_ONCE(super->errors, wanted->errors);
+		tarn_apply_errors(super);
+	}
 	return error;
 }
 

@@ -12,6 +12,8 @@ Volume::Volume(const tarn_device& device, const Layout& layout)
 Status Volume::open(Access access)
 {
     set_read_only();
+    if (access == Access::kAsItIs)
+        return open_as_it_is();
     TRY(journals_.load());
     replayed_ = TRY(journals_.recover());
     if (replayed_)
@@ -22,9 +24,17 @@ Status Volume::open(Access access)
     return Ok{};
 }
 
+// Nothing will be taken from the free space: how much there is of it can be wrong, or unknown.
+Status Volume::open_as_it_is()
+{
+    as_it_is_ = true;
+    Status loaded = space_.load();
+    return is_corruption(loaded.error()) ? Status(Ok{}) : std::move(loaded);
+}
+
 Status Volume::set_read_write()
 {
-    if (media_.is_read_only())
+    if (media_.is_read_only() || as_it_is_)
         return Error::kReadOnly;
     if (is_shut_down())
         return Error::kShutDown;
@@ -94,10 +104,14 @@ void Volume::shut_down(Error why)
 
 Error Volume::corrupt(Error error, DeviceBlock where, const char* what)
 {
-    tarn_log_device(&media_.device(), TARN_LOG_ERROR, "block %llu: %s: %s; now read-only, run fsck.tarnfs",
-             static_cast<unsigned long long>(where.value), describe(error), what);
+    const bool in_journal = error == Error::kBadJournal || error == Error::kBadRecord;
+    const bool stops = in_journal || on_damage_.load_relaxed() != static_cast<u32>(OnDamage::kContinue);
+    tarn_log_device(&media_.device(), TARN_LOG_ERROR, "block %llu: %s: %s; %srun fsck.tarnfs",
+                    static_cast<unsigned long long>(where.value), describe(error), what,
+                    stops ? "now read-only, " : "");
     damaged_.store_release(1);
-    set_read_only();
+    if (stops)
+        set_read_only();
     return error;
 }
 

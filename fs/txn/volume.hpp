@@ -19,7 +19,8 @@ class Volume {
 
     // Recovers the journals (a writable device is changed by that, whatever the access) and loads the free-space
     // counters. May sleep. Errors: kReadOnly when a read-only device needs recovery, the kBad* codes, kNoMemory.
-    enum class Access : u8 { kReadOnly, kReadWrite };
+    // kAsItIs: read-only for good, and the journals are not even looked at. What is there may be half of a change.
+    enum class Access : u8 { kReadOnly, kReadWrite, kAsItIs };
     Status open(Access access);
     // Retires everything, so that the next mount finds nothing to replay. May sleep.
     Status close();
@@ -36,8 +37,9 @@ class Volume {
     Status may_change() const;
     void set_read_only() { read_only_.store_release(1); }
     // Allows changes; starts the journals' new laps first where that has not happened yet. May sleep.
-    // Errors: kReadOnly (device), kShutDown, kDeviceFlush.
+    // Errors: kReadOnly (device, or opened as it is), kShutDown, kDeviceFlush.
     Status set_read_write();
+    bool is_as_it_is() const { return as_it_is_; }
     u64 replayed_records() const { return replayed_; }
     bool is_read_only() const { return read_only_.load_acquire() != 0; }
     // After an error that leaves the media in doubt, or on request: no further change until the next mount.
@@ -47,16 +49,24 @@ class Volume {
     bool is_gone() const { return shut_down_.load_acquire() == static_cast<u32>(Error::kDeviceGone); }
 
     // Logs damage found on the media, with where and what; switches to read-only. Returns `error` for the caller.
+    // With OnDamage::kContinue changes go on elsewhere: nothing of the operation that met the damage has happened, and
+    // what is damaged refuses whoever comes next. Not with a journal's damage: recovery would end there.
     Error corrupt(Error error, DeviceBlock where, const char* what);
     // corrupt() has been called since the volume was made.
+    enum class OnDamage : u8 { kReadOnly, kContinue };
+    void set_on_damage(OnDamage what) { on_damage_.store_relaxed(static_cast<u32>(what)); }
     bool is_damaged() const { return damaged_.load_acquire() != 0; }
 
   private:
+    Status open_as_it_is();
+
     Media media_;
     Layout layout_;
     Space space_;
     Journals journals_;
     u64 replayed_ = 0;           // records replayed by open()
+    bool as_it_is_ = false;
+    Atomic<u32> on_damage_{0};
     bool laps_started_ = false;  // Journals::restart has run
     Atomic<u32> read_only_{0};
     Atomic<u32> damaged_{0};
