@@ -34,13 +34,14 @@ enum class Rank : u8 {
     kInode = 1,       // Inode::lock: an inode's record, its trees; several in ascending inode number
     kInodeTable = 2,  // the same for the inode table's own inode
     kInodeGroup = 3,  // InodeTable: which inode numbers are free
-    kRetire = 4,      // Journals: one retirement at a time
-    kJournal = 5,     // one journal; never two at a time
-    kFlush = 6,       // Media: one flush of the device at a time
-    kGroup = 7,       // Space: one block group's bitmap (spin)
-    kPending = 8,     // Space: freed metadata that waits for the floor (spin)
-    kTracker = 9,     // DirtyTracker: the radix tree's shape and tags (spin)
-    kLeaf = 10,       // anything that takes nothing further (spin)
+    kSuperblock = 4,  // Volume: one change of the superblock at a time
+    kRetire = 5,      // Journals: one retirement at a time
+    kJournal = 6,     // one journal; never two at a time
+    kFlush = 7,       // Media: one flush of the device at a time
+    kGroup = 8,       // Space: one block group's bitmap (spin)
+    kPending = 9,     // Space: freed metadata that waits for the floor (spin)
+    kTracker = 10,    // DirtyTracker: the radix tree's shape and tags (spin)
+    kLeaf = 11,       // anything that takes nothing further (spin)
 };
 
 class TARN_CAPABILITY("mutex") Mutex {

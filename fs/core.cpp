@@ -84,6 +84,15 @@ void tarn_fs_statistics(tarn_fs* fs, tarn_statistics* statistics)
 
 const unsigned char* tarn_fs_uuid(const tarn_fs* fs) { return fs_of(fs).volume().layout().uuid; }
 
+static_assert(TARN_LABEL_BYTES == TARNFS_LABEL_BYTES);
+
+void tarn_fs_label(tarn_fs* fs, char label[TARN_LABEL_BYTES])
+{
+    fs_of(fs).volume().label(*reinterpret_cast<char(*)[TARN_LABEL_BYTES]>(label));
+}
+
+int tarn_fs_set_label(tarn_fs* fs, const char* label) { return errno_of(fs_of(fs).volume().set_label(label)); }
+
 int tarn_inode_open(tarn_fs* fs, unsigned long long number, tarn_inode* inode, tarn_attributes* attributes)
 {
     FileSystem& its_fs = fs_of(fs);

@@ -80,6 +80,12 @@ void tarn_fs_statistics(struct tarn_fs *fs, struct tarn_statistics *statistics);
 /* The superblock's uuid (16 bytes, valid while mounted). Does not sleep. */
 const unsigned char *tarn_fs_uuid(const struct tarn_fs *fs);
 
+/* The label, NUL-terminated. */
+#define TARN_LABEL_BYTES 64
+void tarn_fs_label(struct tarn_fs *fs, char label[TARN_LABEL_BYTES]);
+/* Durable on return. -EINVAL: longer than TARN_LABEL_BYTES - 1. */
+int tarn_fs_set_label(struct tarn_fs *fs, const char *label);
+
 /* ---- inodes ------------------------------------------------------------------------------------------- */
 
 #define TARN_ROOT_INODE 1ULL

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// tarnfs: looks into a file system. Manual: tarnfs.8. Exit status 0 or 1. Changes nothing.
+// tarnfs: looks into a file system, and changes its label. Manual: tarnfs.8. Exit status 0 or 1.
 #include <getopt.h>
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 
 #include "tools/console.hpp"
 #include "tools/inspect.hpp"
+#include "tools/online.hpp"
 #include "tools/version.hpp"
 
 namespace tarn::tools {
@@ -20,6 +21,7 @@ void print_usage(FILE* to)
     std::fputs(
         "usage: tarnfs inspect [-r] DEVICE|FILE WHAT\n"
         "       tarnfs stats [-r] DEVICE|FILE\n"
+        "       tarnfs label MOUNTPOINT [LABEL]\n"
         "       tarnfs -V | -h\n"
         "\n"
         "WHAT is one of\n"
@@ -29,6 +31,8 @@ void print_usage(FILE* to)
         "  tree N          the nodes and items of inode N's tree\n"
         "  directory PATH  entries of a directory; '#N' in place of a path names an inode\n"
         "  bitmap          each block group's use\n"
+        "\n"
+        "label shows the label of a mounted file system, or makes it LABEL ('' for none).\n"
         "\n"
         "  -r  replay the journals first, in memory: shows what a mount would see\n",
         to);
@@ -85,6 +89,12 @@ int run(int argc, char** argv)
     const std::vector<std::string> words(argv + optind, argv + argc);
     if (words.empty())
         usage_error("which command?");
+    if (words[0] == "label") {
+        if (words.size() < 2 || words.size() > 3)
+            usage_error("label takes a mount point, and possibly a label");
+        label(words[1], words.size() == 3 ? &words[2] : nullptr);
+        return 0;
+    }
     if (words[0] != "inspect" && words[0] != "stats")
         usage_error("unknown command '" + escape(words[0]) + "'");
     const bool inspects = words[0] == "inspect";

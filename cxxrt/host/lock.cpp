@@ -47,8 +47,8 @@ void must(int error, const char* what)
 }
 
 constexpr const char* kRankNames[] = {"write-back", "inode",   "inode table", "inode group",
-                                      "retire",     "journal", "flush",       "group",
-                                      "pending",    "tracker", "leaf"};
+                                      "superblock", "retire",  "journal",     "flush",
+                                      "group",      "pending", "tracker",     "leaf"};
 
 const Turns* turns = nullptr;
 

@@ -46,11 +46,13 @@ TARN_TIME_ACCESSORS(ctime, i_ctime)
 #define inode_set_ctime_current(inode) tarn_inode_set_ctime(inode, current_time(inode))
 #endif
 
-/* The super block knows how long its uuid is since 6.9. */
+/* The super block knows how long its uuid is since 6.9, and then has the kernel answer FS_IOC_GETFSUUID and
+ * FS_IOC_GETFSSYSFSPATH. */
 static inline void tarn_set_uuid(struct super_block *sb, const u8 *uuid, unsigned int length)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 	super_set_uuid(sb, uuid, length);
+	super_set_sysfs_name_bdev(sb);
 #else
 	memcpy(sb->s_uuid.b, uuid, length);
 #endif

@@ -5,6 +5,7 @@
 #include <linux/blkdev.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
+#include <linux/mount.h>
 #include <linux/uaccess.h>
 
 #include "fs/linux/glue.h"
@@ -48,6 +49,46 @@ static long tarn_ioctl_trim(void)
 	return capable(CAP_SYS_ADMIN) ? -EOPNOTSUPP : -EPERM;
 }
 
+static long tarn_ioctl_get_label(struct super_block *sb, char __user *argument)
+{
+	char label[FSLABEL_MAX] = "";
+	int entered = tarn_enter(sb);
+
+	if (entered < 0)
+		return entered;
+	tarn_fs_label(tarn_fs(sb), label);
+	tarn_leave(entered);
+	return copy_to_user(argument, label, sizeof(label)) ? -EFAULT : 0;
+}
+
+static int tarn_set_label(struct super_block *sb, const char *label)
+{
+	int error, entered = tarn_enter(sb);
+
+	if (entered < 0)
+		return entered;
+	error = tarn_check(sb, tarn_fs_set_label(tarn_fs(sb), label));
+	tarn_leave(entered);
+	return error;
+}
+
+static long tarn_ioctl_set_label(struct file *file, const char __user *argument)
+{
+	char label[TARN_LABEL_BYTES + 1] = "";
+	int error;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (copy_from_user(label, argument, TARN_LABEL_BYTES))
+		return -EFAULT;
+	error = mnt_want_write_file(file);
+	if (error)
+		return error;
+	error = tarn_set_label(file_inode(file)->i_sb, label);
+	mnt_drop_write_file(file);
+	return error;
+}
+
 long tarn_ioctl(struct file *file, unsigned int command, unsigned long argument)
 {
 	struct super_block *sb = file_inode(file)->i_sb;
@@ -55,6 +96,10 @@ long tarn_ioctl(struct file *file, unsigned int command, unsigned long argument)
 	switch (command) {
 	case TARNFS_IOC_SHUTDOWN:
 		return tarn_ioctl_shut_down(sb, (const u32 __user *)argument);
+	case FS_IOC_GETFSLABEL:
+		return tarn_ioctl_get_label(sb, (char __user *)argument);
+	case FS_IOC_SETFSLABEL:
+		return tarn_ioctl_set_label(file, (const char __user *)argument);
 	case FITRIM:
 		return tarn_ioctl_trim();
 	default:

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 // Layout: reading, checking, planning and writing the superblock.
 //
-// Crash argument: superblocks are written by mkfs and label change only. The replica is made durable before the
-// primary is touched, so one of the two is whole at every moment.
+// Crash argument: superblocks are written by mkfs, label change and fsck only. The replica is made durable before the
+// primary is touched, so one of the two is whole at every moment. Where the primary is damaged it is the replica that is
+// whole, and the primary goes first. A change that was cut short in between is in one of them: the mount that reads it
+// makes the other one the same before it allows changes.
 #include "fs/media/layout.hpp"
 
 #include <cstring>
@@ -134,6 +136,16 @@ Result<const tarnfs_superblock*> choose_superblock(const Media& media)
     return primary_error;
 }
 
+// Both, one after the other.
+Status store_superblock(Media& media, DeviceBlock first, DeviceBlock second, tarnfs_superblock& super)
+{
+    super.crc = structure_crc(&super, sizeof(super), offsetof(tarnfs_superblock, crc));
+    media.copy(media.writable(first), &super, sizeof(super));
+    TRY(media.fence());
+    media.copy(media.writable(second), &super, sizeof(super));
+    return media.fence();
+}
+
 }  // namespace
 
 Result<Layout> read_layout(const Media& media)
@@ -205,11 +217,35 @@ Status write_superblocks(Media& media, const Layout& layout)
     s.groups = layout.groups;
     s.system_block = layout.system_block.value;
     s.first_data = layout.first_data.value;
-    s.crc = structure_crc(&s, sizeof(s), offsetof(tarnfs_superblock, crc));
-    media.copy(media.writable(layout.replica()), &s, sizeof(s));
-    TRY(media.fence());
-    media.copy(media.writable(DeviceBlock(0)), &s, sizeof(s));
-    return media.fence();
+    return store_superblock(media, layout.replica(), DeviceBlock(0), s);
+}
+
+Status write_label(Media& media, const Layout& layout, const char* label)
+{
+    const usize length = strlen(label);
+    if (length >= TARNFS_LABEL_BYTES)
+        return Error::kInvalid;
+    const bool primary_is_whole = check_integrity(superblock_at(media, DeviceBlock(0))) == Error::kNone;
+    const DeviceBlock whole = primary_is_whole ? DeviceBlock(0) : layout.replica();
+    const DeviceBlock other = primary_is_whole ? layout.replica() : DeviceBlock(0);
+    if (check_integrity(superblock_at(media, whole)) != Error::kNone)
+        return Error::kBadSuperblock;
+    auto super = TRY(Array<tarnfs_superblock>::create(1));
+    memcpy(&super[0], media.at(whole), sizeof(super[0]));
+    memset(super[0].label, 0, sizeof(super[0].label));
+    memcpy(super[0].label, label, length);
+    return store_superblock(media, other, whole, super[0]);
+}
+
+void mend_superblocks(Media& media, const Layout& layout)
+{
+    const bool primary_is_whole = check_integrity(superblock_at(media, DeviceBlock(0))) == Error::kNone;
+    const DeviceBlock whole = primary_is_whole ? DeviceBlock(0) : layout.replica();
+    const DeviceBlock other = primary_is_whole ? layout.replica() : DeviceBlock(0);
+    if (check_integrity(superblock_at(media, whole)) != Error::kNone ||
+        memcmp(media.at(whole), media.at(other), kBlockSize) == 0)
+        return;
+    media.copy(media.writable(other), media.at(whole), kBlockSize);
 }
 
 }  // namespace tarn

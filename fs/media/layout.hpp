@@ -51,8 +51,14 @@ Result<Layout> plan_layout(u64 blocks, const FormatOptions& options);
 // Smallest and largest device, in blocks.
 inline constexpr u64 kMinBlocks = 2048;  // 8 MiB
 inline constexpr u64 kMaxBlocks = u64{1} << TARNFS_OP_BLOCK_BITS;
-// Writes the superblock to block 0 and the replica and makes both durable. Only format() and label change call it.
+// Writes the superblock to block 0 and the replica and makes both durable: a new one, for format() and fsck.
 Status write_superblocks(Media& media, const Layout& layout);
+// Changes the label of both, and nothing else. At every moment one of them is whole, with the old label or the new one.
+// Errors: kInvalid (no NUL fits behind it), kNoMemory, kDeviceFlush, kBadSuperblock (neither is whole).
+Status write_label(Media& media, const Layout& layout, const char* label);
+// Where the replica says something else than block 0, a change of both was cut short, or one is damaged: block 0 counts
+// where it is whole. Makes the other one the same, durable after the next fence.
+void mend_superblocks(Media& media, const Layout& layout);
 // Whether a slot in the header of this journal can be what was written there.
 bool is_good_slot(const Layout& layout, u32 journal, const tarnfs_journal_slot& slot);
 // Whether a sequence number, a floor or an update can be one: counting on from it never wraps.

@@ -2,10 +2,12 @@
 // Volume: opening, closing, and the decision to stop.
 #include "fs/txn/volume.hpp"
 
+#include <cstring>
+
 namespace tarn {
 
 Volume::Volume(const tarn_device& device, const Layout& layout)
-    : media_(device), layout_(layout), space_(media_, layout_), journals_(media_, layout_, space_)
+    : media_(device), layout_(layout), superblock_lock_(Rank::kSuperblock, "tarnfs_superblock"), space_(media_, layout_), journals_(media_, layout_, space_)
 {
 }
 
@@ -81,6 +83,26 @@ Result<Reserved> Volume::reserve(u64 count, DeviceBlock near, Use use)
             return reserved;
         TRY(retire());  // makes the deferred blocks free
     }
+}
+
+void Volume::label(char (&text)[TARNFS_LABEL_BYTES])
+{
+    MutexGuard guard(superblock_lock_);
+    memcpy(text, layout_.label, sizeof(text));
+}
+
+Status Volume::set_label(const char* label)
+{
+    TRY(may_change());
+    MutexGuard guard(superblock_lock_);
+    Status written = write_label(media_, layout_, label);
+    if (written.error() == Error::kDeviceFlush)
+        shut_down(written.error());
+    if (written.is_ok()) {
+        memset(layout_.label, 0, sizeof(layout_.label));
+        memcpy(layout_.label, label, strlen(label));
+    }
+    return written;
 }
 
 Status Volume::may_change() const

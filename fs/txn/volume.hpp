@@ -33,6 +33,11 @@ class Volume {
     // Raises the journals' floor over everything committed. May sleep.
     Status retire();
 
+    // The label, NUL-terminated.
+    void label(char (&text)[TARNFS_LABEL_BYTES]);
+    // Durable on return; old or new after a crash. May sleep. Errors: those of may_change and write_label.
+    Status set_label(const char* label);
+
     // Ok, or kReadOnly / kShutDown: asked before every change.
     Status may_change() const;
     void set_read_only() { read_only_.store_release(1); }
@@ -61,7 +66,8 @@ class Volume {
     Status open_as_it_is();
 
     Media media_;
-    Layout layout_;
+    Layout layout_;  // constant but for the label
+    Mutex superblock_lock_;
     Space space_;
     Journals journals_;
     u64 replayed_ = 0;           // records replayed by open()

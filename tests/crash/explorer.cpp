@@ -21,7 +21,6 @@ FormatOptions options()
     FormatOptions options;
     const auto uuid = Base::uuid();
     std::memcpy(options.uuid, uuid.data(), uuid.size());
-    options.label = "crash";
     options.journals = 3;
     options.hash_seed[0] = 0x0706050403020100;
     options.hash_seed[1] = 0x0f0e0d0c0b0a0908;

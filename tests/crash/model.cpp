@@ -30,6 +30,7 @@ Model& Model::operator=(const Model& other)
     for (const auto& [node, words] : other.unsynced_)
         if (copies.count(node))
             unsynced[copies[node].get()] = words;
+    label_ = other.label_;
     paths_ = std::move(paths);
     unsynced_ = std::move(unsynced);
     return *this;
@@ -265,9 +266,16 @@ int Model::sync(const std::string& path)
     return error;
 }
 
+int Model::set_label(const std::string& label)
+{
+    label_ = label;
+    return 0;
+}
+
 Tree Model::tree() const
 {
     Tree tree;
+    tree.paths.emplace_back(kLabel, Node{.bytes = label_});
     std::map<const Node*, u64> first;
     for (const auto& [path, node] : paths_) {
         Node copy = *node;

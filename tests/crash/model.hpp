@@ -38,6 +38,8 @@ class Model {
     int store(const std::string& path, u64 offset, u64 word);
     int sync(const std::string& path);
 
+    int set_label(const std::string& label);
+
     // Null: there is none.
     const Node* find(const std::string& path) const;
     bool is_directory(const std::string& path) const;
@@ -53,6 +55,7 @@ class Model {
     void drop(const std::string& path);
     void count_subdirectory(const std::string& path, int by);
 
+    std::string label_;
     std::map<std::string, Shared> paths_;  // "" is the root
     std::map<const Node*, std::map<u64, std::set<u64>>> unsynced_;
 };

@@ -192,6 +192,9 @@ Tree Mount::tree()
     Tree tree;
     std::map<u64, u64> first;
     visit(tree, first, "", TARN_ROOT_INODE);
+    char label[TARN_LABEL_BYTES];
+    tarn_fs_label(reinterpret_cast<tarn_fs*>(fs_.get()), label);
+    tree.paths.emplace_back(kLabel, Node{.bytes = label, .first = ~u64{0}});
     std::sort(tree.paths.begin(), tree.paths.end(),
               [](const auto& a, const auto& b) { return a.first < b.first; });
     for (usize i = 0; i < tree.paths.size(); i++)
@@ -371,6 +374,11 @@ void Mount::sync(const std::string& path, s64 now)
 }
 
 void Mount::settle() { must("freeze", "", tarn_fs_settle(reinterpret_cast<tarn_fs*>(fs_.get()))); }
+
+void Mount::set_label(const std::string& label)
+{
+    must("label", "", tarn_fs_set_label(reinterpret_cast<tarn_fs*>(fs_.get()), label.c_str()));
+}
 
 void Mount::hold(const std::string& path) { held_.push_back(find(path)); }
 void Mount::release_held()

@@ -149,6 +149,7 @@ const std::vector<Operation> kOperations = {
     {"unlink /g, held", [](S& s) { s.hold("/g"), s.unlink("/g"); }},
     {"release", [](S& s) { s.release(); }},
     {"freeze", [](S& s) { s.settle(); }},
+    {"label", [](S& s) { s.set_label("a label of more than one word"); }},
     {"remount", [](S& s) { s.remount(); }},
     {"power cut", [](S& s) { s.power_cut(); }},
     {"power cut, read-only at first", [](S& s) { s.power_cut(Access::kReadOnly); }},

@@ -58,6 +58,10 @@ class Session {
     {
         run(model_.set_attributes(path, mode, uid), [&] { mount_->set_attributes(path, mode, uid, now()); });
     }
+    void set_label(const std::string& label)
+    {
+        run(model_.set_label(label), [&] { mount_->set_label(label); });
+    }
     void settle() { mount_->settle(); }
     void hold(const std::string& path)
     {

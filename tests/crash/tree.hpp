@@ -25,6 +25,9 @@ struct Node {
     bool operator==(const Node&) const = default;
 };
 
+// Among the paths of a tree: the file system's label, in place of contents.
+inline const char* const kLabel = "!label";
+
 struct Tree {
     std::vector<std::pair<std::string, Node>> paths;  // ascending
 
