@@ -13,10 +13,16 @@ namespace {
 FileSystem& fs_of(tarn_fs* fs) { return *reinterpret_cast<FileSystem*>(fs); }
 const FileSystem& fs_of(const tarn_fs* fs) { return *reinterpret_cast<const FileSystem*>(fs); }
 Inode& inode_of(tarn_inode* inode) { return InodeObject::of(inode).inode; }
+Inode* inode_or_null(tarn_inode* inode) { return inode ? &inode_of(inode) : nullptr; }
 
 Bytes bytes_of(const tarn_name& name)
 {
     return Bytes(reinterpret_cast<const byte*>(name.bytes), name.length);
+}
+
+NewInode new_inode_of(const tarn_new_inode& what)
+{
+    return {what.mode, what.uid, what.gid, what.device, bytes_of(what.target), what.now};
 }
 
 Access access_of(tarn_access access)
@@ -163,8 +169,7 @@ int tarn_dir_create(tarn_inode* dir, tarn_name name, const tarn_new_inode* what,
                     tarn_attributes* attributes)
 {
     Inode& parent = inode_of(dir);
-    const NewInode wanted{what->mode, what->uid, what->gid, what->device, bytes_of(what->target), what->now};
-    auto made = Namespace(parent.fs).create(parent, bytes_of(name), wanted);
+    auto made = Namespace(parent.fs).create(parent, bytes_of(name), new_inode_of(*what));
     if (!made.is_ok())
         return to_errno(made.error());
     const Namespace::Created created = made.take();
@@ -187,10 +192,18 @@ int tarn_dir_unlink(tarn_inode* dir, tarn_name name, tarn_inode* inode, tarn_tim
 int tarn_dir_rename(const tarn_rename* rename)
 {
     Inode& moved = inode_of(rename->moved);
-    Inode* target = rename->target ? &inode_of(rename->target) : nullptr;
-    return errno_of(Namespace(moved.fs).rename(Rename{inode_of(rename->from_dir), bytes_of(rename->from),
-                                                      inode_of(rename->to_dir), bytes_of(rename->to), moved,
-                                                      target, rename->now}));
+    const NewInode left = rename->left ? new_inode_of(*rename->left) : NewInode{};
+    return errno_of(Namespace(moved.fs).rename(Rename{
+        inode_of(rename->from_dir), bytes_of(rename->from), inode_of(rename->to_dir), bytes_of(rename->to),
+        moved, inode_or_null(rename->target), rename->now, rename->left ? &left : nullptr}));
+}
+
+int tarn_dir_exchange(const tarn_rename* rename)
+{
+    Inode& moved = inode_of(rename->moved);
+    return errno_of(Namespace(moved.fs).exchange(Rename{inode_of(rename->from_dir), bytes_of(rename->from),
+                                                        inode_of(rename->to_dir), bytes_of(rename->to), moved,
+                                                        inode_or_null(rename->target), rename->now}));
 }
 
 int tarn_dir_read(tarn_inode* dir, unsigned long long cookie, void* buffer, unsigned int size)

@@ -167,9 +167,12 @@ struct tarn_rename {
 	struct tarn_inode *moved;  /* what `from` names */
 	struct tarn_inode *target; /* what `to` names, or NULL; loses that name as by tarn_dir_unlink */
 	struct tarn_time now;
+	const struct tarn_new_inode *left; /* NULL, or what `from` names afterwards: no directory, no symlink */
 };
 /* The caller has made sure that `moved` is not above to_dir and is another inode than `target`. */
 int tarn_dir_rename(const struct tarn_rename *rename);
+/* `moved` and `target`, which is there, change names. Nor is `target` above from_dir. */
+int tarn_dir_exchange(const struct tarn_rename *rename);
 
 /* One entry as tarn_dir_read packs it; entries follow each other at multiples of 8 bytes. */
 struct tarn_dir_entry {

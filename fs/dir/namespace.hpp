@@ -37,6 +37,7 @@ struct Rename {
     Inode& moved;
     Inode* target;  // what `to` names now, or null
     tarn_time now;
+    const NewInode* left = nullptr;  // null, or what `from` names afterwards: without a tree
 };
 
 class Namespace {
@@ -63,6 +64,8 @@ class Namespace {
     // Gives `moved` another name, over `target` if there is one, which loses that name as by unlink.
     // Errors: also kIsDirectory and kNotDirectory (target of the other sort).
     Status rename(const Rename& what);
+    // `moved` and `target` of any sort change names.
+    Status exchange(const Rename& what);
 
     // Makes mode (but the type), owner and times what `attributes` says.
     Status set_attributes(Inode& inode, const tarn_attributes& attributes);
@@ -86,8 +89,11 @@ class Namespace {
     Status check_target(const Rename& what);
     Status erase_apart(const Rename& what);
     Status store_times(Inode& inode, const tarn_times& times);
-    Status rename_entries(Transaction& txn, const Rename& what);
+    Status rename_entries(Transaction& txn, const Rename& what, const ReservedInode* left);
     Status rename_records(Transaction& txn, const Rename& what);
+    Status exchange_entries(Transaction& txn, const Rename& what);
+    Status exchange_records(Transaction& txn, const Rename& what);
+    Status move_record(Transaction& txn, Inode& moved, const Rename& what, const Inode& dir);
     Directory directory(const Inode& dir) { return Directory(volume_, dir.tree()); }
     Error damaged(const Inode& inode, const char* what);
 

@@ -161,6 +161,20 @@ static int tarn_unlink(struct inode *dir, struct dentry *dentry)
 	return error;
 }
 
+/* What a rename leaves for an overlay under the old name. The VFS has no use for it yet: a later lookup finds it. */
+static struct tarn_new_inode tarn_whiteout(tarn_idmap *idmap, struct inode *dir)
+{
+	struct user_namespace *ids = i_user_ns(dir);
+
+	return (struct tarn_new_inode){
+		.mode = S_IFCHR | WHITEOUT_MODE,
+		.uid = from_kuid(ids, mapped_fsuid(idmap, ids)),
+		.gid = dir->i_mode & S_ISGID ? i_gid_read(dir) : from_kgid(ids, mapped_fsgid(idmap, ids)),
+		.device = WHITEOUT_DEV,
+		.now = tarn_now(dir),
+	};
+}
+
 static int tarn_rename(tarn_idmap *idmap, struct inode *from_dir, struct dentry *from, struct inode *to_dir,
 		       struct dentry *to, unsigned int flags)
 {
@@ -174,22 +188,30 @@ static int tarn_rename(tarn_idmap *idmap, struct inode *from_dir, struct dentry 
 		.target = target ? tarn_core(target) : NULL,
 		.now = tarn_now(from_dir),
 	};
+	struct tarn_new_inode whiteout;
 	int error, entered;
 
 	/* The VFS has seen to RENAME_NOREPLACE: there is no target then. */
-	if (flags & ~RENAME_NOREPLACE)
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
+	if (flags & RENAME_WHITEOUT) {
+		whiteout = tarn_whiteout(idmap, from_dir);
+		rename.left = &whiteout;
+	}
 	entered = tarn_enter(from_dir->i_sb);
 	if (entered < 0)
 		return entered;
-	error = tarn_check(from_dir->i_sb, tarn_dir_rename(&rename));
+	error = tarn_check(from_dir->i_sb,
+			   flags & RENAME_EXCHANGE ? tarn_dir_exchange(&rename) : tarn_dir_rename(&rename));
 	if (!error) {
 		tarn_inode_refresh(from_dir);
 		tarn_inode_refresh(to_dir);
 		/* A directory that is moved may be unlocked, with somebody else changing and refreshing the
 		 * rest of it. */
 		inode_set_ctime_to_ts(moved, tarn_timespec(rename.now));
-		if (target)
+		if (flags & RENAME_EXCHANGE)
+			inode_set_ctime_to_ts(target, tarn_timespec(rename.now));
+		else if (target)
 			tarn_inode_refresh(target);
 	}
 	tarn_leave(entered);

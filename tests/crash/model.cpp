@@ -157,14 +157,43 @@ int Model::rename(const std::string& from, const std::string& to)
         count_subdirectory(from, -1);
         count_subdirectory(to, 1);
     }
-    std::map<std::string, Shared> moved;
-    for (auto at = paths_.lower_bound(from); at != paths_.end();) {
-        const bool below = at->first == from || at->first.compare(0, from.size() + 1, from + "/") == 0;
+    paths_.merge(cut(from, to));
+    return 0;
+}
+
+// Takes a path and what is below it out; how it is called elsewhere.
+std::map<std::string, Model::Shared> Model::cut(const std::string& path, const std::string& renamed)
+{
+    std::map<std::string, Shared> taken;
+    for (auto at = paths_.lower_bound(path); at != paths_.end();) {
+        const bool below = at->first == path || at->first.compare(0, path.size() + 1, path + "/") == 0;
         if (below)
-            moved[to + at->first.substr(from.size())] = at->second;
+            taken[renamed + at->first.substr(path.size())] = at->second;
         at = below ? paths_.erase(at) : std::next(at);
     }
-    paths_.merge(moved);
+    return taken;
+}
+
+int Model::rename_leaving(const std::string& from, const std::string& to, u32 left)
+{
+    const bool same = find(from) && find(from) == find(to);
+    const int error = rename(from, to);
+    return error || same ? error : create(from, left);
+}
+
+int Model::exchange(const std::string& one, const std::string& other)
+{
+    if (!find(one) || !find(other))
+        return -ENOENT;
+    if (one.compare(0, other.size() + 1, other + "/") == 0 ||
+        other.compare(0, one.size() + 1, one + "/") == 0)
+        return -EINVAL;
+    const int shift = is_directory(other) - is_directory(one);
+    count_subdirectory(one, shift);
+    count_subdirectory(other, -shift);
+    auto first = cut(one, other), second = cut(other, one);
+    paths_.merge(first);
+    paths_.merge(second);
     return 0;
 }
 

@@ -29,6 +29,9 @@ class Model {
     int unlink(const std::string& path);
     int rmdir(const std::string& path);
     int rename(const std::string& from, const std::string& to);
+    // `left` is made under the old name.
+    int rename_leaving(const std::string& from, const std::string& to, u32 left);
+    int exchange(const std::string& one, const std::string& other);
     int write(const std::string& path, u64 offset, const std::string& bytes);
     int truncate(const std::string& path, u64 size);
     int fallocate(const std::string& path, const Allocation& what);
@@ -53,6 +56,7 @@ class Model {
     // 0 when `path` could be made: its directory is there.
     int check_parent(const std::string& path) const;
     void drop(const std::string& path);
+    std::map<std::string, Shared> cut(const std::string& path, const std::string& renamed);
     void count_subdirectory(const std::string& path, int by);
 
     std::string label_;

@@ -258,7 +258,8 @@ void Mount::unlink(const std::string& path, s64 now)
     }
 }
 
-void Mount::rename(const std::string& from, const std::string& to, s64 now)
+template <class Call>
+void Mount::call_rename(const std::string& from, const std::string& to, s64 now, Call call)
 {
     Reference from_dir = find(parent_of(from)), to_dir = find(parent_of(to)), moved = find(from), target;
     const std::string from_name = name_of(from), to_name = name_of(to);
@@ -274,7 +275,23 @@ void Mount::rename(const std::string& from, const std::string& to, s64 now)
     what.moved = &moved->inode;
     what.target = target ? &target->inode : nullptr;
     what.now = time_of(now);
-    must("rename", from, tarn_dir_rename(&what));
+    must("rename", from, call(what));
+}
+
+void Mount::rename(const std::string& from, const std::string& to, s64 now, u32 left)
+{
+    tarn_new_inode in_its_place = {};
+    in_its_place.mode = left;
+    in_its_place.now = time_of(now);
+    call_rename(from, to, now, [&](tarn_rename& what) {
+        what.left = left ? &in_its_place : nullptr;
+        return tarn_dir_rename(&what);
+    });
+}
+
+void Mount::exchange(const std::string& one, const std::string& other, s64 now)
+{
+    call_rename(one, other, now, [](tarn_rename& what) { return tarn_dir_exchange(&what); });
 }
 
 void Mount::write(const std::string& path, u64 offset, const std::string& bytes, s64 now, u64 piece)

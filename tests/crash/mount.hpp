@@ -33,7 +33,9 @@ class Mount {
     void create(const std::string& path, u32 mode, s64 now, const std::string& target = {});
     void link(const std::string& from, const std::string& to, s64 now);
     void unlink(const std::string& path, s64 now);  // rmdir too
-    void rename(const std::string& from, const std::string& to, s64 now);
+    // With `left`, a mode, something is made under the old name.
+    void rename(const std::string& from, const std::string& to, s64 now, u32 left = 0);
+    void exchange(const std::string& one, const std::string& other, s64 now);
     // `piece`: how much of the source is resident at a time.
     void write(const std::string& path, u64 offset, const std::string& bytes, s64 now, u64 piece = ~u64{0});
     void truncate(const std::string& path, u64 size, s64 now);
@@ -62,6 +64,8 @@ class Mount {
     Reference get(u64 number);
     Reference find(const std::string& path);
     std::string visit(Tree& tree, std::map<u64, u64>& first, const std::string& path, u64 number);
+    template <class Call>
+    void call_rename(const std::string& from, const std::string& to, s64 now, Call call);
     std::string read_bytes(Held& inode, const tarn_attributes& attributes);
 
     tarn_device device_;

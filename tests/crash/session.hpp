@@ -38,6 +38,14 @@ class Session {
     {
         run(model_.rename(from, to), [&] { mount_->rename(from, to, now()); });
     }
+    void rename_leaving(const std::string& from, const std::string& to, u32 left)
+    {
+        run(model_.rename_leaving(from, to, left), [&] { mount_->rename(from, to, now(), left); });
+    }
+    void exchange(const std::string& one, const std::string& other)
+    {
+        run(model_.exchange(one, other), [&] { mount_->exchange(one, other, now()); });
+    }
     void write(const std::string& path, u64 offset, u64 length, u64 piece = ~u64{0});
     void append(const std::string& path, u64 length);
     void truncate(const std::string& path, u64 size);

@@ -302,7 +302,8 @@ int Vfs::rename(Node& from, const std::string& name, Node& to, const std::string
                               spelled(new_name),
                               moved->file.inode(),
                               target ? target->file.inode() : nullptr,
-                              tick()};
+                              tick(),
+                              nullptr};
     if (const int error = seen(tarn_dir_rename(&what)))
         return error;
     if (moved->type() == 0040000)

@@ -68,6 +68,12 @@ def read(path):
         return file.read()
 
 
+def drop_caches():
+    """Names and inodes that nobody uses have to be read again."""
+    with open("/proc/sys/vm/drop_caches", "w") as file:
+        file.write("2")
+
+
 def shell(command, **options):
     """Runs a line of shell; returns its output. Raises with it when the command fails."""
     done = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)

@@ -98,7 +98,7 @@ class CostTest : public testing::Test {
     {
         const tarn_rename what = {from,           name(old_name), to,
                                   name(new_name), &moved.inode,   target ? &target->inode : nullptr,
-                                  tick()};
+                                  tick(),         nullptr};
         must(tarn_dir_rename(&what));
     }
     // Nobody has it open any more; without links it is freed.

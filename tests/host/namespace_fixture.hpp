@@ -56,7 +56,24 @@ class NamespaceFixture {
             freed_or_throw(*inode);
         return done.error();
     }
-    Error rename(InodeNumber from, const std::string& name, InodeNumber to, const std::string& new_name)
+    Error exchange(InodeNumber from, const std::string& name, InodeNumber to, const std::string& new_name)
+    {
+        auto from_dir = open(from);
+        auto other = from == to ? nullptr : open(to);
+        Inode& to_dir = other ? *other : *from_dir;
+        auto moved_number = names().find(*from_dir, name_bytes(name));
+        auto target_number = names().find(to_dir, name_bytes(new_name));
+        if (!moved_number.is_ok() || !target_number.is_ok())
+            return Error::kNotFound;
+        auto moved = open(moved_number.value());
+        auto target = open(target_number.value());
+        Status done = names().exchange(
+            Rename{*from_dir, name_bytes(name), to_dir, name_bytes(new_name), *moved, target.get(), tick()});
+        return done.error();
+    }
+    // With `left`, something takes the old name's place.
+    Error rename(InodeNumber from, const std::string& name, InodeNumber to, const std::string& new_name,
+                 const NewInode* left = nullptr)
     {
         auto from_dir = open(from);
         auto other = from == to ? nullptr : open(to);
@@ -67,8 +84,8 @@ class NamespaceFixture {
         auto moved = open(moved_number.value());
         auto target_number = names().find(to_dir, name_bytes(new_name));
         auto target = target_number.is_ok() ? open(target_number.value()) : nullptr;
-        Status done = names().rename(
-            Rename{*from_dir, name_bytes(name), to_dir, name_bytes(new_name), *moved, target.get(), tick()});
+        Status done = names().rename(Rename{*from_dir, name_bytes(name), to_dir, name_bytes(new_name), *moved,
+                                            target.get(), tick(), left});
         if (done.is_ok() && target && target->read().links == 0)
             freed_or_throw(*target);
         return done.error();

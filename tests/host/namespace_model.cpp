@@ -28,6 +28,7 @@ class Model {
             case 4: link(); break;
             case 5:
             case 6: remove(); break;
+            case 7: exchange(); break;
             default: rename(); break;
         }
     }
@@ -160,6 +161,28 @@ class Model {
             nodes[moved].parent = to;
         if (target)
             drop(target);
+    }
+
+    void exchange()
+    {
+        const u64 from = pick(true), to = pick(true);
+        if (nodes[from].entries.empty() || nodes[to].entries.empty())
+            return;
+        auto any = [&](u64 dir) {
+            const auto& entries = nodes[dir].entries;
+            return *std::next(entries.begin(), static_cast<long>(random() % entries.size()));
+        };
+        const auto [old_name, moved] = any(from);
+        const auto [new_name, target] = any(to);
+        if (is_below(to, moved) || is_below(from, target))
+            return;  // the VFS refuses these
+        ASSERT_EQ(t.exchange(InodeNumber(from), old_name, InodeNumber(to), new_name), Error::kNone);
+        nodes[from].entries[old_name] = target;
+        nodes[to].entries[new_name] = moved;
+        if (nodes[moved].is_directory)
+            nodes[moved].parent = to;
+        if (nodes[target].is_directory)
+            nodes[target].parent = from;
     }
 
     std::mt19937_64 random;

@@ -218,6 +218,91 @@ TEST(Namespace, RenameBetweenTwoNamesOfOneInodeDoesNothing)
     EXPECT_EQ(t.list(kRoot).size(), 2u);
 }
 
+// Every kind of thing with every kind, in one directory and across two: both names, counts and parents.
+TEST(Namespace, ExchangeGivesEachTheNameOfTheOther)
+{
+    for (const bool crosses : {false, true})
+        for (const u32 mode : {kFile, kLink, kDirectory})
+            for (const u32 other_mode : {kFile, kLink, kDirectory}) {
+                NamespaceFixture t;
+                t.create(kRoot, "from", kDirectory);
+                const InodeNumber from = t.last;
+                t.create(kRoot, "to", kDirectory);
+                const InodeNumber to = crosses ? t.last : from;
+                t.create(from, "one", mode, mode == kLink ? "target" : "");
+                const InodeNumber one = t.last;
+                t.create(to, "two", other_mode, other_mode == kLink ? "target" : "");
+                const InodeNumber two = t.last;
+                const u64 before = t.files.device().counters().fences.load_relaxed();
+                ASSERT_EQ(t.exchange(from, "one", to, "two"), Error::kNone);
+                EXPECT_EQ(t.files.device().counters().fences.load_relaxed() - before, 1u);
+                EXPECT_EQ(t.list(from)["one"], two.value);
+                EXPECT_EQ(t.list(to)["two"], one.value);
+                const u32 subdirectories = (mode == kDirectory) + (other_mode == kDirectory);
+                EXPECT_EQ(t.record(from).links, 2u + (crosses ? other_mode == kDirectory : subdirectories));
+                EXPECT_EQ(t.record(to).links, 2u + (crosses ? mode == kDirectory : subdirectories));
+                EXPECT_EQ(t.record(one).parent, mode == kDirectory ? to.value : 0);
+                EXPECT_EQ(t.record(two).parent, other_mode == kDirectory ? from.value : 0);
+                for (const InodeNumber changed : {from, to, one, two})
+                    EXPECT_EQ(t.record(changed).ctime, t.seconds);
+                t.files.unmount();
+                EXPECT_EQ(check_device(t.files.device()).text(), "");
+            }
+}
+
+TEST(Namespace, ExchangeHoldsTheLinkLimitOfBothDirectories)
+{
+    NamespaceFixture t;
+    t.create(kRoot, "other", kDirectory);
+    const InodeNumber other = t.last;
+    t.create(other, "file", kFile);
+    t.create(kRoot, "dir", kDirectory);
+    tarnfs_inode& record = t.files.record(other);
+    record.links = TARNFS_LINK_MAX;
+    t.files.seal(record);
+    EXPECT_EQ(t.exchange(kRoot, "dir", other, "file"), Error::kTooManyLinks);
+    EXPECT_EQ(t.exchange(other, "file", kRoot, "dir"), Error::kTooManyLinks);
+    EXPECT_EQ(t.record(kRoot).links, 4u);
+    EXPECT_EQ(t.exchange(other, "file", kRoot, "none"), Error::kNotFound);
+}
+
+TEST(Namespace, RenameLeavesAWhiteoutWhereAsked)
+{
+    for (const bool over : {false, true}) {
+        NamespaceFixture t;
+        t.create(kRoot, "dir", kDirectory);
+        const InodeNumber dir = t.last;
+        if (over)
+            t.create(dir, "new", kFile);
+        t.create(kRoot, "old", kFile);
+        const InodeNumber moved = t.last;
+        const NewInode whiteout{kTypeCharacter, 7, 8, 0, {}, t.tick()};
+        const u64 before = t.files.device().counters().fences.load_relaxed();
+        ASSERT_EQ(t.rename(kRoot, "old", dir, "new", &whiteout), Error::kNone);
+        if (!over) {
+            EXPECT_EQ(t.files.device().counters().fences.load_relaxed() - before, 1u);
+        }
+        EXPECT_EQ(t.list(dir)["new"], moved.value);
+        EXPECT_EQ(t.record(kRoot).size, 2u);
+        const tarnfs_inode left = t.record(InodeNumber(t.list(kRoot)["old"]));
+        EXPECT_EQ(left.mode, kTypeCharacter);
+        EXPECT_EQ(left.device, 0u);
+        EXPECT_EQ(left.uid, 7u);
+        EXPECT_EQ(left.links, 1u);
+        t.files.cut_power();
+        EXPECT_EQ(check_device(t.files.device()).text(), "");
+        t.files.mount();
+        // Over itself, and a number is given back where nothing comes of it.
+        const u64 used = t.files.fs().inodes().used();
+        EXPECT_EQ(t.rename(kRoot, "old", dir, "new", &whiteout), Error::kNone);
+        EXPECT_EQ(t.files.fs().inodes().used(), used);
+        EXPECT_EQ(t.rename(kRoot, "old", kRoot, std::string(256, 'x'), &whiteout), Error::kNameTooLong);
+        EXPECT_EQ(t.files.fs().inodes().used(), used);
+        t.files.unmount();
+        EXPECT_EQ(check_device(t.files.device()).text(), "");
+    }
+}
+
 TEST(Namespace, ReaddirShowsEachEntryOnceWithAnyBuffer)
 {
     NamespaceFixture t;
