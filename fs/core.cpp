@@ -34,6 +34,17 @@ Access access_of(tarn_access access)
     }
 }
 
+// The object of an inode that has been made.
+int build(FileSystem& fs, Result<Namespace::Created> made, tarn_inode* child, tarn_attributes& attributes)
+{
+    if (!made.is_ok())
+        return to_errno(made.error());
+    const Namespace::Created created = made.take();
+    InodeObject& object = InodeObject::create(child, fs, created.number, created.generation, created.record);
+    Namespace(fs).attributes(object.inode, attributes);
+    return 0;
+}
+
 int errno_of(const Status& status) { return to_errno(status.error()); }
 
 }  // namespace
@@ -168,15 +179,16 @@ int tarn_dir_find(tarn_inode* dir, tarn_name name, unsigned long long* number)
 int tarn_dir_create(tarn_inode* dir, tarn_name name, const tarn_new_inode* what, tarn_inode* child,
                     tarn_attributes* attributes)
 {
-    Inode& parent = inode_of(dir);
-    auto made = Namespace(parent.fs).create(parent, bytes_of(name), new_inode_of(*what));
-    if (!made.is_ok())
-        return to_errno(made.error());
-    const Namespace::Created created = made.take();
-    InodeObject& object =
-        InodeObject::create(child, parent.fs, created.number, created.generation, created.record);
-    Namespace(parent.fs).attributes(object.inode, *attributes);
-    return 0;
+    FileSystem& fs = inode_of(dir).fs;
+    return build(fs, Namespace(fs).create(inode_of(dir), bytes_of(name), new_inode_of(*what)), child,
+                 *attributes);
+}
+
+int tarn_dir_create_nameless(tarn_inode* dir, const tarn_new_inode* what, tarn_inode* child,
+                             tarn_attributes* attributes)
+{
+    FileSystem& fs = inode_of(dir).fs;
+    return build(fs, Namespace(fs).create_nameless(inode_of(dir), new_inode_of(*what)), child, *attributes);
 }
 
 int tarn_dir_link(tarn_inode* dir, tarn_name name, tarn_inode* inode, tarn_time now)

@@ -151,7 +151,10 @@ struct tarn_new_inode {
 /* Makes an inode of any type and its entry; builds its object in `child` (untouched on error). */
 int tarn_dir_create(struct tarn_inode *dir, struct tarn_name name, const struct tarn_new_inode *what,
 		    struct tarn_inode *child, struct tarn_attributes *attributes);
-/* Another name for `inode` (not a directory). -EMLINK. */
+/* Makes a regular file near `dir` that has no name: an orphan, until tarn_dir_link gives it one. */
+int tarn_dir_create_nameless(struct tarn_inode *dir, const struct tarn_new_inode *what, struct tarn_inode *child,
+			     struct tarn_attributes *attributes);
+/* Another name for `inode` (not a directory), or a first one where the caller knows that it may have one. -EMLINK. */
 int tarn_dir_link(struct tarn_inode *dir, struct tarn_name name, struct tarn_inode *inode,
 		  struct tarn_time now);
 /* Removes `name`, which names `inode`; a directory must be empty (-ENOTEMPTY). With the last link the inode

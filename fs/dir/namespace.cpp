@@ -97,6 +97,24 @@ Result<Namespace::Created> Namespace::create(Inode& dir, Bytes name, const NewIn
     return created;
 }
 
+// Its number and record are nobody else's, so no lock is needed but that of the directory, whose project it gets.
+Result<Namespace::Created> Namespace::create_nameless(Inode& dir, const NewInode& what)
+{
+    if (!is_valid_mode(what.mode) || !is_type(what.mode, kTypeRegular))
+        return Error::kInvalid;
+    ReservedInode reserved = TRY(fs_.inodes().reserve(dir.number));
+    const Created created{reserved.number(), reserved.generation(), reserved.record()};
+    InodeLocks locks({&dir});
+    Transaction txn(volume_);
+    TRY(fill_record(txn, reserved, dir, what));
+    TRY(txn.edit_inode_record(reserved.record())).links = 0;
+    TRY(fs_.inodes().claim(txn, reserved));
+    TRY(fs_.inodes().claim_orphan(txn, reserved));
+    TRY(txn.commit());
+    reserved.keep();
+    return created;
+}
+
 // The block of a symlink's target that does not fit into the inode, durable; otherwise nothing.
 Status Namespace::write_target(const NewInode& what, DeviceBlock near, DurableBatch& durable)
 {
@@ -169,10 +187,10 @@ Status Namespace::link(Inode& dir, Bytes name, Inode& inode, const tarn_time& no
     }
     if (is_type(record.mode, kTypeDirectory))
         return Error::kIsDirectory;
-    if (record.links == 0)
-        return Error::kNotFound;
     if (record.links >= TARNFS_LINK_MAX)
         return Error::kTooManyLinks;
+    if (record.links == 0)
+        TRY(fs_.inodes().keep_orphan(txn, inode));
     tarnfs_inode& parent = TRY(txn.edit_inode_record(dir.record));
     if (parent.links == 0)
         return Error::kNotFound;

@@ -56,7 +56,10 @@ class Namespace {
     // A new inode of any type under a new name. May sleep. Errors: kExists, kNameTooLong, kInvalid,
     // kTooManyLinks, kNoSpace, kNoMemory, kReadOnly, kShutDown, kDeviceFlush, kBad*.
     Result<Created> create(Inode& dir, Bytes name, const NewInode& what);
-    // Another name. Errors: also kIsDirectory, kNotFound (no links any more).
+    // A regular file without a name: an orphan from the start. `dir` is where it would be.
+    Result<Created> create_nameless(Inode& dir, const NewInode& what);
+    // Another name; without links a first one, and no orphan any more (whether it may have one is for the caller to know).
+    // Errors: also kIsDirectory.
     Status link(Inode& dir, Bytes name, Inode& inode, const tarn_time& now);
     // Removes a name of `inode`; directories must be empty. Without links it is an orphan: InodeTable::free.
     // Errors: kNotFound (the name stands for another inode, or none), kNotEmpty ...

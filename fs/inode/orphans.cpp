@@ -4,7 +4,8 @@
 // Crash argument: an inode is an orphan (its bit is set) from the transaction that took its last link to the
 // one that frees its number; in between its blocks go in as many transactions as it takes. A crash anywhere
 // leaves an orphan with fewer blocks, which the next read-write mount finishes. A file being truncated is one
-// too; it still has links, and finishing means freeing the blocks behind its size.
+// too; it still has links, and finishing means freeing the blocks behind its size. An inode made without a name
+// is one from the record that makes it to the one that gives it a link.
 #include <cstring>
 
 #include "cxxrt/mutant.hpp"
@@ -27,6 +28,15 @@ Status InodeTable::remove_orphan(Transaction& txn, const Inode& inode)
 {
     Group* its_group = TRY(group(group_of(inode.number)));
     return txn.clear_bits(its_group->orphans, index_in_group(inode.number), 1);
+}
+
+Status InodeTable::keep_orphan(Transaction& txn, const Inode& inode)
+{
+    const tarnfs_inode& record = inode.read();
+    const std::optional<FileBlock> last = TRY(BlockMap(volume_, inode.tree()).last());
+    if (inode.is_regular() && last && *last >= FileBlock(divide_up(record.size, kBlockSize)))
+        return Ok{};
+    return remove_orphan(txn, inode);
 }
 
 // The bits of neighbours change while we look: words are read whole.

@@ -291,4 +291,10 @@ Status InodeTable::claim(Transaction& txn, const ReservedInode& reserved)
     return txn.set_bits(its_group->inodes, index_in_group(reserved.number()), 1);
 }
 
+Status InodeTable::claim_orphan(Transaction& txn, const ReservedInode& reserved)
+{
+    Group* its_group = TRY(group(group_of(reserved.number())));
+    return txn.set_bits(its_group->orphans, index_in_group(reserved.number()), 1);
+}
+
 }  // namespace tarn

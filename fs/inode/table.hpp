@@ -83,11 +83,15 @@ class InodeTable {
     Result<ReservedInode> reserve(InodeNumber parent);
     // Marks the number in use.
     Status claim(Transaction& txn, const ReservedInode& reserved);
+    // ... and as an orphan: it has no links yet.
+    Status claim_orphan(Transaction& txn, const ReservedInode& reserved);
 
     // Marks an inode for freeing (no links) or truncation to its size (links) after a crash; and that this is
     // done. inode.lock is held exclusive.
     Status add_orphan(Transaction& txn, const Inode& inode);
     Status remove_orphan(Transaction& txn, const Inode& inode);
+    // An orphan without links gets one: what is left to be done is to free the blocks behind its size, if there are any.
+    Status keep_orphan(Transaction& txn, const Inode& inode);
     Result<bool> is_orphan(const Inode& inode);
 
     // Frees the blocks of a regular file or symlink from file block `first` on, in as many transactions as it

@@ -51,6 +51,7 @@ static int tarn_publish(struct inode *inode, const struct tarn_attributes *attri
 	return tarn_inode_setup(inode, attributes);
 }
 
+/* `dentry` is NULL for an inode without a name. */
 static int tarn_create_in(struct inode *dir, struct dentry *dentry, struct inode *inode, unsigned int device,
 			  struct tarn_name target)
 {
@@ -67,9 +68,13 @@ static int tarn_create_in(struct inode *dir, struct dentry *dentry, struct inode
 
 	if (entered < 0)
 		return entered;
-	error = tarn_dir_create(tarn_core(dir), tarn_name_of(dentry), &what, tarn_core(inode), &attributes);
+	if (dentry)
+		error = tarn_dir_create(tarn_core(dir), tarn_name_of(dentry), &what, tarn_core(inode), &attributes);
+	else
+		error = tarn_dir_create_nameless(tarn_core(dir), &what, tarn_core(inode), &attributes);
 	if (!error) {
-		tarn_inode_refresh(dir);
+		if (dentry)
+			tarn_inode_refresh(dir);
 		error = tarn_publish(inode, &attributes);
 	}
 	tarn_leave(entered);
@@ -97,6 +102,26 @@ static int tarn_make(tarn_idmap *idmap, struct inode *dir, struct dentry *dentry
 	}
 	d_instantiate_new(dentry, inode);
 	return 0;
+}
+
+/* O_TMPFILE. The VFS knows which of them may get a name, by tarn_link. */
+static int tarn_tmpfile(tarn_idmap *idmap, struct inode *dir, struct file *file, umode_t mode)
+{
+	struct inode *inode = new_inode(dir->i_sb);
+	int error;
+
+	if (!inode)
+		return -ENOMEM;
+	inode_init_owner(idmap, inode, dir, mode);
+	error = tarn_create_in(dir, NULL, inode, 0, (struct tarn_name){});
+	if (error) {
+		iput(inode);
+		return error;
+	}
+	set_nlink(inode, 1); /* d_tmpfile takes it away */
+	d_tmpfile(file, inode);
+	unlock_new_inode(inode);
+	return finish_open_simple(file, 0);
 }
 
 static int tarn_create(tarn_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
@@ -228,6 +253,7 @@ const struct inode_operations tarn_dir_inode_operations = {
 	.rmdir = tarn_unlink,
 	.mknod = tarn_mknod,
 	.rename = tarn_rename,
+	.tmpfile = tarn_tmpfile,
 	.setattr = tarn_setattr,
 	.getattr = tarn_getattr,
 };
