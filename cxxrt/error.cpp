@@ -32,6 +32,7 @@ constexpr ErrorEntry entry(Error error)
     case Error::kIsDirectory: return {-21, "is a directory"};
     case Error::kNameTooLong: return {-36, "name too long"};
     case Error::kTooManyLinks: return {-31, "too many links"};
+    case Error::kOtherProject: return {-18, "of another project"};
     case Error::kTooLarge: return {-27, "file too large"};
     case Error::kInvalid: return {-22, "invalid argument"};
     case Error::kBeyondEnd: return {-6, "behind the end of the file"};

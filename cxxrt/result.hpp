@@ -28,6 +28,7 @@ enum class Error : u16 {
     kIsDirectory,        // EISDIR
     kNameTooLong,        // ENAMETOOLONG
     kTooManyLinks,       // EMLINK
+    kOtherProject,       // EXDEV: a directory that takes inodes of its own project only
     kTooLarge,           // EFBIG
     kInvalid,            // EINVAL
     kBeyondEnd,          // ENXIO: behind the end of the file

@@ -156,6 +156,11 @@ int tarn_inode_set_attributes(tarn_inode* inode, const tarn_attributes* attribut
     return errno_of(Namespace(inode_of(inode).fs).set_attributes(inode_of(inode), *attributes));
 }
 
+int tarn_inode_set_flags(tarn_inode* inode, unsigned int flags, unsigned int project, tarn_time now)
+{
+    return errno_of(Namespace(inode_of(inode).fs).set_flags(inode_of(inode), flags, project, now));
+}
+
 int tarn_inode_write_times(tarn_inode* inode, const tarn_times* times)
 {
     return errno_of(Namespace(inode_of(inode).fs).write_times(inode_of(inode), *times));

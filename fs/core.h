@@ -108,6 +108,8 @@ struct tarn_attributes {
 	unsigned int device; /* new_encode_dev */
 	struct tarn_times times;
 	struct tarn_time birth;
+	unsigned int flags; /* TARNFS_INODE_* */
+	unsigned int project;
 };
 
 /* Builds the object of inode `number`, which a directory entry names, and reads its attributes. -EUCLEAN:
@@ -125,6 +127,9 @@ void tarn_inode_free(struct tarn_inode *inode);
 void tarn_inode_attributes(struct tarn_inode *inode, struct tarn_attributes *attributes);
 /* Makes mode, uid, gid and times what `attributes` says (the type bits of mode stay), in one transaction. */
 int tarn_inode_set_attributes(struct tarn_inode *inode, const struct tarn_attributes *attributes);
+/* Makes the flags that users may ask for, and the project, what is given, in one transaction; flags that the inode cannot
+ * have are left out. */
+int tarn_inode_set_flags(struct tarn_inode *inode, unsigned int flags, unsigned int project, struct tarn_time now);
 /* Makes the times durable: for times that were only kept in the VFS inode. */
 int tarn_inode_write_times(struct tarn_inode *inode, const struct tarn_times *times);
 /* Copies a symlink's target, no NUL. Returns its length, which is 1..`size`, or a negative errno. */
@@ -154,7 +159,8 @@ int tarn_dir_create(struct tarn_inode *dir, struct tarn_name name, const struct 
 /* Makes a regular file near `dir` that has no name: an orphan, until tarn_dir_link gives it one. */
 int tarn_dir_create_nameless(struct tarn_inode *dir, const struct tarn_new_inode *what, struct tarn_inode *child,
 			     struct tarn_attributes *attributes);
-/* Another name for `inode` (not a directory), or a first one where the caller knows that it may have one. -EMLINK. */
+/* Another name for `inode` (not a directory), or a first one where the caller knows that it may have one. -EMLINK. -EXDEV, of
+ * tarn_dir_rename and tarn_dir_exchange too: the directory takes inodes of its own project only. */
 int tarn_dir_link(struct tarn_inode *dir, struct tarn_name name, struct tarn_inode *inode,
 		  struct tarn_time now);
 /* Removes `name`, which names `inode`; a directory must be empty (-ENOTEMPTY). With the last link the inode

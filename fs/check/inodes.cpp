@@ -113,7 +113,8 @@ bool Checker::check_mode(u64 number, const tarnfs_inode& record)
 
 void Checker::check_fields(u64 number, const tarnfs_inode& record)
 {
-    const u32 known = type_of(record) == kTypeSymlink ? TARNFS_INODE_INLINE_LINK : 0;
+    const u32 known =
+        possible_flags(record.mode) | (type_of(record) == kTypeSymlink ? TARNFS_INODE_INLINE_LINK : 0);
     if (record.flags & ~known)
         if (problem(Fix::kField, "inode %llu: unknown flags %#x", number, record.flags & ~known))
             edit(record, [&](tarnfs_inode& r) { r.flags &= known; });

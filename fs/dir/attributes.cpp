@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // Namespace: attributes of any inode, and the target of a symlink.
 //
-// Crash argument: attributes and times are one record each. A symlink's target never changes once it is
+// Crash argument: attributes, flags and times are one record each. A symlink's target never changes once it is
 // named.
 #include <cstring>
 
@@ -44,6 +44,19 @@ Status Namespace::set_attributes(Inode& inode, const tarn_attributes& attributes
     record.version++;
     if (mutant(Mutant::kUnlockedCommit))
         locks.release();
+    return txn.commit();
+}
+
+Status Namespace::set_flags(Inode& inode, u32 flags, u32 project, const tarn_time& now)
+{
+    InodeLocks locks({&inode});
+    Transaction txn(volume_);
+    tarnfs_inode& record = TRY(txn.edit_inode_record(inode.record));
+    record.flags = (record.flags & ~TARNFS_INODE_USER_FLAGS) |
+                   (flags & TARNFS_INODE_USER_FLAGS & possible_flags(record.mode));
+    record.project = project;
+    record.version++;
+    set_change_time(record, now);
     return txn.commit();
 }
 
@@ -92,6 +105,8 @@ void Namespace::attributes(Inode& inode, tarn_attributes& attributes)
     attributes.times.modify = time_of(record.mtime, record.mtime_ns);
     attributes.times.change = time_of(record.ctime, record.ctime_ns);
     attributes.birth = time_of(record.btime, record.btime_ns);
+    attributes.flags = record.flags;
+    attributes.project = record.project;
 }
 
 Result<u32> Namespace::read_link(Inode& link, MutableBytes buffer)

@@ -24,6 +24,13 @@ bool has_tree(const NewInode& what)
            (is_type(what.mode, kTypeSymlink) && what.target.size() > TARNFS_ROOT_BYTES);
 }
 
+constexpr u32 kNotInherited = TARNFS_INODE_IMMUTABLE | TARNFS_INODE_APPEND;
+
+u32 inherited_flags(u32 flags, u32 mode)
+{
+    return flags & TARNFS_INODE_USER_FLAGS & ~kNotInherited & possible_flags(mode);
+}
+
 bool has_device(u32 mode) { return is_type(mode, kTypeCharacter) || is_type(mode, kTypeBlock); }
 
 u32 packed_size(usize name_length)
@@ -154,6 +161,8 @@ Status Namespace::fill_record(Transaction& txn, const ReservedInode& reserved, I
     record.links = is_directory ? 2 : 1;
     record.parent = is_directory ? dir.number.value : 0;
     record.device = has_device(what.mode) ? what.device : 0;
+    record.flags = inherited_flags(dir.read(&txn).flags, what.mode);
+    record.project = dir.read(&txn).flags & TARNFS_INODE_PROJECT_INHERITED ? dir.read(&txn).project : 0;
     record.version = 1;
     set_access_time(record, what.now);
     set_modify_time(record, what.now);
@@ -167,7 +176,7 @@ Status Namespace::fill_record(Transaction& txn, const ReservedInode& reserved, I
         return Ok{};
     record.size = what.target.size();
     if (!has_tree(what)) {
-        record.flags = TARNFS_INODE_INLINE_LINK;
+        record.flags |= TARNFS_INODE_INLINE_LINK;
         memcpy(record.root, what.target.data(), what.target.size());
     }
     return Ok{};
@@ -189,6 +198,7 @@ Status Namespace::link(Inode& dir, Bytes name, Inode& inode, const tarn_time& no
         return Error::kIsDirectory;
     if (record.links >= TARNFS_LINK_MAX)
         return Error::kTooManyLinks;
+    TRY(check_project(dir, inode));
     if (record.links == 0)
         TRY(fs_.inodes().keep_orphan(txn, inode));
     tarnfs_inode& parent = TRY(txn.edit_inode_record(dir.record));
@@ -201,6 +211,14 @@ Status Namespace::link(Inode& dir, Bytes name, Inode& inode, const tarn_time& no
     record.version++;
     set_change_time(record, now);
     return txn.commit();
+}
+
+// With an inherited project a directory is the root of a tree of one project.
+Status Namespace::check_project(const Inode& dir, const Inode& inode)
+{
+    const tarnfs_inode& its = dir.read();
+    const bool differs = (its.flags & TARNFS_INODE_PROJECT_INHERITED) && its.project != inode.read().project;
+    return differs ? Status(Error::kOtherProject) : Status(Ok{});
 }
 
 // The entry has to be there and to name the inode.

@@ -59,7 +59,7 @@ class Namespace {
     // A regular file without a name: an orphan from the start. `dir` is where it would be.
     Result<Created> create_nameless(Inode& dir, const NewInode& what);
     // Another name; without links a first one, and no orphan any more (whether it may have one is for the caller to know).
-    // Errors: also kIsDirectory.
+    // Errors: also kIsDirectory, kOtherProject.
     Status link(Inode& dir, Bytes name, Inode& inode, const tarn_time& now);
     // Removes a name of `inode`; directories must be empty. Without links it is an orphan: InodeTable::free.
     // Errors: kNotFound (the name stands for another inode, or none), kNotEmpty ...
@@ -72,6 +72,8 @@ class Namespace {
 
     // Makes mode (but the type), owner and times what `attributes` says.
     Status set_attributes(Inode& inode, const tarn_attributes& attributes);
+    // Makes the flags of TARNFS_INODE_USER_FLAGS, as far as the inode's type has them, and the project what is given.
+    Status set_flags(Inode& inode, u32 flags, u32 project, const tarn_time& now);
     // Makes times durable. Nothing is written when the record says the same.
     Status write_times(Inode& inode, const tarn_times& times);
     void attributes(Inode& inode, tarn_attributes& attributes);
@@ -85,6 +87,7 @@ class Namespace {
     Result<u32> read(Inode& dir, u64 cookie, MutableBytes buffer);
 
   private:
+    Status check_project(const Inode& dir, const Inode& inode);
     Status fill_record(Transaction& txn, const ReservedInode& reserved, Inode& dir, const NewInode& what);
     Status write_target(const NewInode& what, DeviceBlock near, DurableBatch& durable);
     Status drop_link(Transaction& txn, Inode& inode, const tarn_time& now);

@@ -30,6 +30,7 @@ Status Namespace::rename(const Rename& what)
     TRY(check_entry(what.from_dir, what.from, what.moved));
     if (what.target)
         TRY(check_target(what));
+    TRY(check_project(what.to_dir, what.moved));
     if (what.to_dir.read().links == 0)
         return Error::kNotFound;
     if (mutant(Mutant::kRenameLosesSource))
@@ -118,6 +119,8 @@ Status Namespace::exchange(const Rename& what)
     InodeLocks locks({&what.from_dir, &what.to_dir, &what.moved, what.target});
     TRY(check_entry(what.from_dir, what.from, what.moved));
     TRY(check_entry(what.to_dir, what.to, *what.target));
+    TRY(check_project(what.to_dir, what.moved));
+    TRY(check_project(what.from_dir, *what.target));
     Transaction txn(volume_);
     TRY(exchange_records(txn, what));
     TRY(exchange_entries(txn, what));

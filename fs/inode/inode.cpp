@@ -32,6 +32,16 @@ TreeRoot Inode::tree() const
     return TreeRoot{record, number, generation, kind};
 }
 
+u32 possible_flags(u32 mode)
+{
+    constexpr u32 kOfDirectories = TARNFS_INODE_DIRSYNC | TARNFS_INODE_PROJECT_INHERITED;
+    switch (mode & kTypeMask) {
+        case kTypeDirectory: return TARNFS_INODE_USER_FLAGS;
+        case kTypeRegular: return TARNFS_INODE_USER_FLAGS & ~kOfDirectories;
+        default: return TARNFS_INODE_NODUMP | TARNFS_INODE_NOATIME;
+    }
+}
+
 void set_access_time(tarnfs_inode& record, const tarn_time& time)
 {
     record.atime = time.seconds;

@@ -61,6 +61,9 @@ struct Inode {
     RwLock lock;
 };
 
+// The flags of TARNFS_INODE_USER_FLAGS that an inode of this mode can have.
+u32 possible_flags(u32 mode);
+
 // Time fields of a record.
 void set_access_time(tarnfs_inode& record, const tarn_time& time);
 void set_modify_time(tarnfs_inode& record, const tarn_time& time);

@@ -45,7 +45,7 @@ const char* record_defect(const tarnfs_inode& record, InodeNumber number)
         return "impossible inode type";
     if (!good_times(record))
         return "impossible time";
-    if (record.flags & ~TARNFS_INODE_INLINE_LINK)
+    if (record.flags & ~TARNFS_INODE_FLAGS)
         return "unknown inode flag";
     switch (record.mode & kTypeMask) {
         case kTypeSymlink: return symlink_defect(record);

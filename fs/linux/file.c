@@ -496,6 +496,8 @@ const struct inode_operations tarn_file_inode_operations = {
 	.setattr = tarn_file_setattr,
 	.getattr = tarn_file_getattr,
 	.fiemap = tarn_fiemap,
+	.fileattr_get = tarn_fileattr_get,
+	.fileattr_set = tarn_fileattr_set,
 };
 
 const struct file_operations tarn_file_operations = {

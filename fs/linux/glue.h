@@ -159,6 +159,14 @@ int tarn_getattr(tarn_idmap *idmap, const struct path *path, struct kstat *stat,
 /* ->fsync where only the times may not be durable yet (directories); also the metadata half of a file's. */
 int tarn_fsync_metadata(struct file *file, loff_t start, loff_t end, int datasync);
 
+/* ---- flags.c ------------------------------------------------------------------------------------------ */
+
+/* Makes i_flags what the flags of the media (TARNFS_INODE_*) say. */
+void tarn_inode_apply_flags(struct inode *inode, u32 media);
+/* inode_operations::fileattr_get and fileattr_set of files and directories. */
+int tarn_fileattr_get(struct dentry *dentry, struct fileattr *fa);
+int tarn_fileattr_set(tarn_idmap *idmap, struct dentry *dentry, struct fileattr *fa);
+
 /* ---- debug.c ------------------------------------------------------------------------------------------ */
 
 /* The mount's directory in debugfs, from when it is mounted until the mount or its device goes: then it is removed, the

@@ -18,6 +18,7 @@
 
 #include "fs/file_core.h"
 #include "fs/linux/glue.h"
+#include "tarnfs/inode.h"
 
 /* ---- memory ------------------------------------------------------------------------------------------- */
 
@@ -114,6 +115,7 @@ int tarn_inode_setup(struct inode *inode, const struct tarn_attributes *attribut
 	inode_set_mtime_to_ts(inode, tarn_timespec(attributes->times.modify));
 	inode_set_ctime_to_ts(inode, tarn_timespec(attributes->times.change));
 	tarn_set_operations(inode, attributes);
+	tarn_inode_apply_flags(inode, attributes->flags);
 	if (S_ISLNK(inode->i_mode) && !inode->i_link)
 		return tarn_load_link(inode, attributes->size);
 	return 0;
@@ -317,6 +319,10 @@ int tarn_getattr(tarn_idmap *idmap, const struct path *path, struct kstat *stat,
 	stat->blocks = attributes.blocks << (PAGE_SHIFT - SECTOR_SHIFT);
 	stat->btime = tarn_timespec(attributes.birth);
 	stat->result_mask |= STATX_BTIME;
+	generic_fill_statx_attr(inode, stat);
+	if (attributes.flags & TARNFS_INODE_NODUMP)
+		stat->attributes |= STATX_ATTR_NODUMP;
+	stat->attributes_mask |= STATX_ATTR_NODUMP;
 	return 0;
 }
 

@@ -256,4 +256,6 @@ const struct inode_operations tarn_dir_inode_operations = {
 	.tmpfile = tarn_tmpfile,
 	.setattr = tarn_setattr,
 	.getattr = tarn_getattr,
+	.fileattr_get = tarn_fileattr_get,
+	.fileattr_set = tarn_fileattr_set,
 };

@@ -45,6 +45,17 @@ struct tarnfs_inode {
 	tarn_u8 root[TARNFS_ROOT_BYTES];
 };
 
-#define TARNFS_INODE_INLINE_LINK 1u /* symlink whose target is in root[] */
+#define TARNFS_INODE_INLINE_LINK 0x001u /* symlink whose target is in root[] */
+/* Asked for by users: chattr(1). */
+#define TARNFS_INODE_SYNC 0x002u
+#define TARNFS_INODE_IMMUTABLE 0x004u
+#define TARNFS_INODE_APPEND 0x008u
+#define TARNFS_INODE_NODUMP 0x010u
+#define TARNFS_INODE_NOATIME 0x020u
+#define TARNFS_INODE_DIRSYNC 0x040u
+#define TARNFS_INODE_PROJECT_INHERITED 0x080u /* directories: what is made in them gets their project */
+#define TARNFS_INODE_DAX 0x100u               /* kept and inherited, without effect: all access is DAX */
+#define TARNFS_INODE_USER_FLAGS 0x1feu
+#define TARNFS_INODE_FLAGS (TARNFS_INODE_INLINE_LINK | TARNFS_INODE_USER_FLAGS)
 
 #endif

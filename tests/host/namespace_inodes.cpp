@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Namespace: inodes beside their names: files without one.
+// Namespace: inodes beside their names: files without one, flags and projects.
 #include <cerrno>
 #include <cstring>
 
@@ -28,6 +28,11 @@ class NamespaceInodes : public FileTest {
         what.target = spelled((mode & kTypeMask) == kTypeSymlink ? "target" : "");
         what.now = tick();
         return what;
+    }
+    int make(tarn_inode* dir, const char* name, u32 mode, Opened& made)
+    {
+        const tarn_new_inode what = described(mode);
+        return tarn_dir_create(dir, spelled(name), &what, &made.inode, &made.attributes);
     }
     int make_nameless(Opened& made)
     {
@@ -90,6 +95,89 @@ TEST_F(NamespaceInodes, AFileWithoutANameGoesWhenItIsClosed)
     EXPECT_EQ(tarn_dir_link(fs->root(), spelled("file"), &made.inode, tick()), -EEXIST);
     tarn_inode_free(&made.inode);
     EXPECT_EQ(core().inodes().used(), used);
+}
+
+TEST_F(NamespaceInodes, FlagsAreKeptAsFarAsTheTypeHasThem)
+{
+    Opened dir, link;
+    ASSERT_EQ(make(fs->root(), "dir", kTypeDirectory | 0755, dir), 0);
+    ASSERT_EQ(make(fs->root(), "link", kTypeSymlink | 0777, link), 0);
+    const u64 before = fences();
+    ASSERT_EQ(tarn_inode_set_flags(file->inode(), ~0u, 7, tick()), 0);
+    EXPECT_EQ(fences() - before, 1u);
+    ASSERT_EQ(tarn_inode_set_flags(&dir.inode, ~0u, 8, tick()), 0);
+    ASSERT_EQ(tarn_inode_set_flags(&link.inode, ~0u, 9, tick()), 0);
+    tarn_attributes its;
+    tarn_inode_attributes(&dir.inode, &its);
+    EXPECT_EQ(its.flags, TARNFS_INODE_USER_FLAGS);
+    tarn_inode_attributes(&link.inode, &its);
+    EXPECT_EQ(its.flags, TARNFS_INODE_INLINE_LINK | TARNFS_INODE_NODUMP | TARNFS_INODE_NOATIME);
+    tarn_inode_close(&dir.inode);
+    tarn_inode_close(&link.inode);
+    remount();
+    tarn_inode_attributes(file->inode(), &its);
+    EXPECT_EQ(its.flags, TARNFS_INODE_USER_FLAGS & ~(TARNFS_INODE_DIRSYNC | TARNFS_INODE_PROJECT_INHERITED));
+    EXPECT_EQ(its.project, 7u);
+    EXPECT_EQ(its.times.change.seconds, seconds - 2);
+    ASSERT_EQ(tarn_inode_set_flags(file->inode(), 0, 0, tick()), 0);
+    tarn_inode_attributes(file->inode(), &its);
+    EXPECT_EQ(its.flags, 0u);
+}
+
+TEST_F(NamespaceInodes, WhatIsMadeInADirectoryInherits)
+{
+    constexpr u32 kFlags = TARNFS_INODE_SYNC | TARNFS_INODE_APPEND | TARNFS_INODE_NODUMP |
+                           TARNFS_INODE_NOATIME | TARNFS_INODE_DIRSYNC | TARNFS_INODE_DAX;
+    Opened dir, made;
+    ASSERT_EQ(make(fs->root(), "dir", kTypeDirectory | 0755, dir), 0);
+    ASSERT_EQ(tarn_inode_set_flags(&dir.inode, kFlags, 8, tick()), 0);
+    auto inherits = [&](const char* name, u32 mode, u32 flags, u32 project) {
+        ASSERT_EQ(make(&dir.inode, name, mode, made), 0);
+        EXPECT_EQ(made.attributes.flags & TARNFS_INODE_USER_FLAGS, flags) << name;
+        EXPECT_EQ(made.attributes.project, project) << name;
+        tarn_inode_close(&made.inode);
+    };
+    constexpr u32 kOfFiles =
+        TARNFS_INODE_SYNC | TARNFS_INODE_NODUMP | TARNFS_INODE_NOATIME | TARNFS_INODE_DAX;
+    inherits("d", kTypeDirectory | 0755, kOfFiles | TARNFS_INODE_DIRSYNC, 0);
+    inherits("f", kTypeRegular | 0644, kOfFiles, 0);
+    inherits("l", kTypeSymlink | 0777, TARNFS_INODE_NODUMP | TARNFS_INODE_NOATIME, 0);
+    ASSERT_EQ(tarn_inode_set_flags(&dir.inode, TARNFS_INODE_PROJECT_INHERITED, 8, tick()), 0);
+    inherits("pd", kTypeDirectory | 0755, TARNFS_INODE_PROJECT_INHERITED, 8);
+    inherits("pf", kTypeRegular | 0644, 0, 8);
+    tarn_inode_close(&dir.inode);
+}
+
+TEST_F(NamespaceInodes, ADirectoryOfOneProjectTakesNoInodesOfOthers)
+{
+    Opened dir, inside, nameless;
+    ASSERT_EQ(make(fs->root(), "dir", kTypeDirectory | 0755, dir), 0);
+    ASSERT_EQ(tarn_inode_set_flags(&dir.inode, TARNFS_INODE_PROJECT_INHERITED, 8, tick()), 0);
+    ASSERT_EQ(make(&dir.inode, "inside", kTypeRegular | 0644, inside), 0);
+    ASSERT_EQ(make_nameless(nameless), 0);
+    tarn_rename out = {};
+    out.from_dir = &dir.inode;
+    out.from = spelled("inside");
+    out.moved = &inside.inode;
+    out.to_dir = fs->root();
+    out.to = spelled("file");
+    out.target = file->inode();
+    out.now = tick();
+    const tarn_rename in = {out.to_dir, out.to,    out.from_dir, out.from,
+                            out.target, out.moved, out.now,      nullptr};
+    EXPECT_EQ(tarn_dir_link(&dir.inode, spelled("link"), file->inode(), tick()), -EXDEV);
+    EXPECT_EQ(tarn_dir_link(&dir.inode, spelled("link"), &nameless.inode, tick()), -EXDEV);
+    EXPECT_EQ(tarn_dir_rename(&in), -EXDEV);
+    EXPECT_EQ(tarn_dir_exchange(&in), -EXDEV);
+    EXPECT_EQ(tarn_dir_exchange(&out), -EXDEV);
+    EXPECT_EQ(tarn_dir_link(&dir.inode, spelled("link"), &inside.inode, tick()), 0);
+    EXPECT_EQ(tarn_dir_link(fs->root(), spelled("link"), &inside.inode, tick()), 0) << "out of it is allowed";
+    ASSERT_EQ(tarn_inode_set_flags(file->inode(), 0, 8, tick()), 0);
+    EXPECT_EQ(tarn_dir_exchange(&in), 0);
+    for (Opened* opened : {&dir, &inside})
+        tarn_inode_close(&opened->inode);
+    tarn_inode_free(&nameless.inode);
+    file = fs->open(mm, "link");  // "file" is in the directory now
 }
 
 }  // namespace tarn::test
