@@ -161,6 +161,14 @@ int tarn_inode_set_flags(tarn_inode* inode, unsigned int flags, unsigned int pro
     return errno_of(Namespace(inode_of(inode).fs).set_flags(inode_of(inode), flags, project, now));
 }
 
+int tarn_inode_query_version(tarn_inode* inode, unsigned long long* version)
+{
+    auto queried = Namespace(inode_of(inode).fs).query_version(inode_of(inode));
+    if (queried.is_ok())
+        *version = queried.value();
+    return to_errno(queried.error());
+}
+
 int tarn_inode_write_times(tarn_inode* inode, const tarn_times* times)
 {
     return errno_of(Namespace(inode_of(inode).fs).write_times(inode_of(inode), *times));

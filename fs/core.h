@@ -130,6 +130,9 @@ int tarn_inode_set_attributes(struct tarn_inode *inode, const struct tarn_attrib
 /* Makes the flags that users may ask for, and the project, what is given, in one transaction; flags that the inode cannot
  * have are left out. */
 int tarn_inode_set_flags(struct tarn_inode *inode, unsigned int flags, unsigned int project, struct tarn_time now);
+/* A number that is larger after each change of the inode or its contents, over remounts and crashes too. Durable when it is
+ * returned. */
+int tarn_inode_query_version(struct tarn_inode *inode, unsigned long long *version);
 /* Makes the times durable: for times that were only kept in the VFS inode. */
 int tarn_inode_write_times(struct tarn_inode *inode, const struct tarn_times *times);
 /* Copies a symlink's target, no NUL. Returns its length, which is 1..`size`, or a negative errno. */

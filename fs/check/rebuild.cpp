@@ -71,7 +71,7 @@ Status Checker::swap_root(Salvage& kept, const BuiltTree& built)
     record.blocks = kept.data + built.nodes.size();
     if (kept.root.kind == TARNFS_TREE_DIRECTORY)
         record.size = kept.items.size();
-    record.version++;
+    note_change(record);
     TRY(txn.commit());
     for (const DeviceBlock& node : kept.nodes)
         owners_.disown(Run{node, 1});

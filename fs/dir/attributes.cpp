@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 // Namespace: attributes of any inode, and the target of a symlink.
 //
-// Crash argument: attributes, flags and times are one record each. A symlink's target never changes once it is
+// Crash argument: attributes, flags and times are one record each. A version is marked as seen in a record before it is
+// handed out, and whatever changes next makes it another one before or with the change: so no state of the inode has the
+// version of another one that somebody has seen. A symlink's target never changes once it is
 // named.
 #include <cstring>
 
@@ -41,7 +43,7 @@ Status Namespace::set_attributes(Inode& inode, const tarn_attributes& attributes
         record.gid = attributes.gid;
     }
     set_times(record, attributes.times);
-    record.version++;
+    note_change(record);
     if (mutant(Mutant::kUnlockedCommit))
         locks.release();
     return txn.commit();
@@ -55,9 +57,23 @@ Status Namespace::set_flags(Inode& inode, u32 flags, u32 project, const tarn_tim
     record.flags = (record.flags & ~TARNFS_INODE_USER_FLAGS) |
                    (flags & TARNFS_INODE_USER_FLAGS & possible_flags(record.mode));
     record.project = project;
-    record.version++;
+    note_change(record);
     set_change_time(record, now);
     return txn.commit();
+}
+
+// Where nothing can be written, nothing changes either: it is as good as seen.
+Result<u64> Namespace::query_version(Inode& inode)
+{
+    InodeLocks locks({&inode});
+    const u64 seen = inode.read().version | TARNFS_VERSION_SEEN;
+    if (seen == inode.read().version || !volume_.may_change())
+        return seen;
+    Transaction txn(volume_);
+    tarnfs_inode& record = TRY(txn.edit_inode_record(inode.record));
+    record.version = seen;
+    TRY(txn.commit());
+    return seen;
 }
 
 // The bug of a mutant: without a record.

@@ -54,7 +54,7 @@ class InodeLocks {
 // A directory's contents have changed.
 inline void touch_directory(tarnfs_inode& record, const tarn_time& now)
 {
-    record.version++;
+    note_change(record);
     set_modify_time(record, now);
     set_change_time(record, now);
 }

@@ -114,7 +114,8 @@ Result<Namespace::Created> Namespace::create_nameless(Inode& dir, const NewInode
     InodeLocks locks({&dir});
     Transaction txn(volume_);
     TRY(fill_record(txn, reserved, dir, what));
-    TRY(txn.edit_inode_record(reserved.record())).links = 0;
+    tarnfs_inode& record = TRY(txn.edit_inode_record(reserved.record()));
+    record.links = 0;
     TRY(fs_.inodes().claim(txn, reserved));
     TRY(fs_.inodes().claim_orphan(txn, reserved));
     TRY(txn.commit());
@@ -163,7 +164,6 @@ Status Namespace::fill_record(Transaction& txn, const ReservedInode& reserved, I
     record.device = has_device(what.mode) ? what.device : 0;
     record.flags = inherited_flags(dir.read(&txn).flags, what.mode);
     record.project = dir.read(&txn).flags & TARNFS_INODE_PROJECT_INHERITED ? dir.read(&txn).project : 0;
-    record.version = 1;
     set_access_time(record, what.now);
     set_modify_time(record, what.now);
     set_change_time(record, what.now);
@@ -208,7 +208,7 @@ Status Namespace::link(Inode& dir, Bytes name, Inode& inode, const tarn_time& no
     parent.size++;
     touch_directory(parent, now);
     record.links++;
-    record.version++;
+    note_change(record);
     set_change_time(record, now);
     return txn.commit();
 }
@@ -267,7 +267,7 @@ Status Namespace::drop_link(Transaction& txn, Inode& inode, const tarn_time& now
     } else {
         record.links--;
     }
-    record.version++;
+    note_change(record);
     set_change_time(record, now);
     if (record.links || mutant(Mutant::kUnlinkLeaksInode))
         return Ok{};

@@ -105,7 +105,7 @@ Status Namespace::move_record(Transaction& txn, Inode& moved, const Rename& what
     tarnfs_inode& record = TRY(txn.edit_inode_record(moved.record));
     if (moved.is_directory() && !mutant(Mutant::kRenameForgetsParent))
         record.parent = dir.number.value;
-    record.version++;
+    note_change(record);
     set_change_time(record, what.now);
     return Ok{};
 }

@@ -59,6 +59,7 @@ Result<bool> File::fallocate(tarn_fallocate& request)
 
 Status File::begin_fallocate(tarn_fallocate& request)
 {
+    TRY(note_change());
     const u64 size = this->size();
     const u64 end = request.offset + request.length;
     TRY(free_behind_end(size));

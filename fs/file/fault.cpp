@@ -38,8 +38,10 @@ Result<u64> File::fault(tarn_fault* fault, const FaultWindow& window, FaultKind 
                         const InvalidateHeld& held)
 {
     NoFsScope nofs;
-    if (is_store(kind))
+    if (is_store(kind)) {
         TRY(volume_.may_change());
+        TRY(note_change());
+    }
     LockedEntry entry = TRY(tracker_.lock(window.at, held));
     const FileBlock end =
         mutant(Mutant::kFaultBehindEnd) ? window.end : min(window.end, file_block_up(size()));

@@ -23,8 +23,10 @@ Result<HugeFault> File::fault_huge(tarn_fault* fault, FileBlock first, FaultKind
                                    const InvalidateHeld& held)
 {
     NoFsScope nofs;
-    if (is_store(kind))
+    if (is_store(kind)) {
         TRY(volume_.may_change());
+        TRY(note_change());
+    }
     if (first + kHugeEntry > file_block_up(size()))
         return HugeFault::kEnd;
     std::optional<LockedEntry> entry = TRY(tracker_.lock_huge(first, held));

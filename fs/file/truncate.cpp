@@ -32,6 +32,7 @@ Status File::resize(u64 size, const tarn_times& times)
     TRY(volume_.may_change());
     if (size > kMaxFileSize)
         return Error::kTooLarge;
+    TRY(note_change());
     const u64 now = this->size();
     if (size > now)
         return grow(now, size, times);

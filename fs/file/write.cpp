@@ -40,6 +40,7 @@ Result<u64> File::write(tarn_write& write)
         return u64{0};
     if (write.offset >= kMaxFileSize || write.length > kMaxFileSize - write.offset)
         return Error::kTooLarge;
+    TRY(note_change());
     const u64 end = max<u64>(size(), write.grown);
     if (write.offset + write.length > end)
         TRY(free_behind_end(end));
@@ -155,6 +156,19 @@ Result<bool> File::is_overwrite(u64 offset, u64 length)
         at = mapping.end();
     }
     return at >= end;
+}
+
+// At the beginning of what changes contents: a version that somebody has seen goes, durably, before they do. Most often nobody
+// has, and this is a look at a word.
+Status File::note_change()
+{
+    if (!(__atomic_load_n(&inode_.read().version, __ATOMIC_RELAXED) & TARNFS_VERSION_SEEN))
+        return Ok{};
+    ExclusiveGuard guard(inode_.lock);
+    Transaction txn(volume_);
+    tarnfs_inode& record = TRY(txn.edit_inode_record(inode_.record));
+    tarn::note_change(record);
+    return txn.commit();
 }
 
 // Also where a later step has failed: what came before it is in the file.

@@ -64,6 +64,9 @@ struct Inode {
 // The flags of TARNFS_INODE_USER_FLAGS that an inode of this mode can have.
 u32 possible_flags(u32 mode);
 
+// Before or with each change, in the same record: a version that somebody has seen goes.
+inline void note_change(tarnfs_inode& record) { record.version += record.version & TARNFS_VERSION_SEEN; }
+
 // Time fields of a record.
 void set_access_time(tarnfs_inode& record, const tarn_time& time);
 void set_modify_time(tarnfs_inode& record, const tarn_time& time);

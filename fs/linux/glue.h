@@ -159,6 +159,9 @@ int tarn_getattr(tarn_idmap *idmap, const struct path *path, struct kstat *stat,
 /* ->fsync where only the times may not be durable yet (directories); also the metadata half of a file's. */
 int tarn_fsync_metadata(struct file *file, loff_t start, loff_t end, int datasync);
 
+/* The change counter, for NFS. */
+int tarn_query_version(struct inode *inode, unsigned long long *version);
+
 /* ---- flags.c ------------------------------------------------------------------------------------------ */
 
 /* Makes i_flags what the flags of the media (TARNFS_INODE_*) say. */

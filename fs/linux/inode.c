@@ -304,6 +304,37 @@ int tarn_setattr(tarn_idmap *idmap, struct dentry *dentry, struct iattr *attr)
 	return error ? error : tarn_setattr_attributes(idmap, d_inode(dentry), attr);
 }
 
+int tarn_query_version(struct inode *inode, unsigned long long *version)
+{
+	int error, entered = tarn_enter(inode->i_sb);
+
+	if (entered < 0)
+		return entered;
+	error = tarn_check(inode->i_sb, tarn_inode_query_version(tarn_core(inode), version));
+	tarn_leave(entered);
+	return error;
+}
+
+/* The number never goes back, whatever happens: STATX_ATTR_CHANGE_MONOTONIC. */
+static int tarn_fill_version(struct inode *inode, u32 request_mask, struct kstat *stat)
+{
+#ifdef STATX_CHANGE_COOKIE
+	unsigned long long version;
+	int error;
+
+	if (!(request_mask & STATX_CHANGE_COOKIE))
+		return 0;
+	error = tarn_query_version(inode, &version);
+	if (error)
+		return error;
+	stat->change_cookie = version;
+	stat->result_mask |= STATX_CHANGE_COOKIE;
+	stat->attributes |= STATX_ATTR_CHANGE_MONOTONIC;
+	stat->attributes_mask |= STATX_ATTR_CHANGE_MONOTONIC;
+#endif
+	return 0;
+}
+
 int tarn_getattr(tarn_idmap *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
 		 unsigned int query_flags)
 {
@@ -323,7 +354,7 @@ int tarn_getattr(tarn_idmap *idmap, const struct path *path, struct kstat *stat,
 	if (attributes.flags & TARNFS_INODE_NODUMP)
 		stat->attributes |= STATX_ATTR_NODUMP;
 	stat->attributes_mask |= STATX_ATTR_NODUMP;
-	return 0;
+	return tarn_fill_version(inode, request_mask, stat);
 }
 
 /* ---- symlinks and special files ----------------------------------------------------------------------- */

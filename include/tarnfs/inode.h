@@ -40,7 +40,7 @@ struct tarnfs_inode {
 	tarn_u64 parent;     /* directories: the parent's number (".."); otherwise 0 */
 	tarn_u32 device;     /* device nodes: as the kernel's new_encode_dev */
 	tarn_u32 project;
-	tarn_u64 version;    /* change counter */
+	tarn_u64 version;    /* change counter, TARNFS_VERSION_SEEN */
 	tarn_u64 reserved1;
 	tarn_u8 root[TARNFS_ROOT_BYTES];
 };
@@ -57,5 +57,7 @@ struct tarnfs_inode {
 #define TARNFS_INODE_DAX 0x100u               /* kept and inherited, without effect: all access is DAX */
 #define TARNFS_INODE_USER_FLAGS 0x1feu
 #define TARNFS_INODE_FLAGS (TARNFS_INODE_INLINE_LINK | TARNFS_INODE_USER_FLAGS)
+
+#define TARNFS_VERSION_SEEN 1ull /* in version: somebody has asked for it */
 
 #endif

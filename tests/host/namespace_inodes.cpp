@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-// Namespace: inodes beside their names: files without one, flags and projects.
+// Namespace: inodes beside their names: files without one, flags and projects, versions.
 #include <cerrno>
 #include <cstring>
+#include <functional>
 
 #include "tarnfs/ondisk.hpp"
 #include "tests/host/file_fixture.hpp"
@@ -54,6 +55,24 @@ class NamespaceInodes : public FileTest {
         EXPECT_EQ(check_as_is(crashed).text(), "");
         return used;
     }
+    u64 version(tarn_inode* inode)
+    {
+        unsigned long long version = 0;
+        EXPECT_EQ(tarn_inode_query_version(inode, &version), 0);
+        return version;
+    }
+    static u64 version_after_crash(const DurableImage& image)
+    {
+        MmPause pause;
+        LogCapture log;
+        TestDevice crashed(image.bytes());
+        FakeMm its_mm(crashed);
+        FakeFs its_fs(crashed, FakeFs::How::kMount);
+        unsigned long long version = 0;
+        EXPECT_EQ(tarn_inode_query_version(its_fs.open(its_mm, "file")->inode(), &version), 0);
+        return version;
+    }
+
     s64 seconds = 1700000100;
 };
 
@@ -178,6 +197,64 @@ TEST_F(NamespaceInodes, ADirectoryOfOneProjectTakesNoInodesOfOthers)
         tarn_inode_close(&opened->inode);
     tarn_inode_free(&nameless.inode);
     file = fs->open(mm, "link");  // "file" is in the directory now
+}
+
+// Nothing is paid, and nothing written, for a version that nobody has asked for.
+TEST_F(NamespaceInodes, AVersionCostsNothingUntilItIsAskedFor)
+{
+    file->write(0, pattern(5000));
+    const u64 before = fences();
+    file->write(0, pattern(100));
+    EXPECT_EQ(fences() - before, 1u);
+    const u64 seen = version(file->inode());
+    EXPECT_EQ(fences() - before, 2u);
+    EXPECT_EQ(version(file->inode()), seen);
+    EXPECT_EQ(fences() - before, 2u) << "seen already";
+    file->write(0, pattern(100));
+    EXPECT_EQ(fences() - before, 4u);
+    file->write(0, pattern(100));
+    EXPECT_EQ(fences() - before, 5u);
+}
+
+// Whatever changes, and wherever the power goes: what is found afterwards has no version of something else.
+TEST_F(NamespaceInodes, EveryChangeMakesAVersionAnotherOneForGood)
+{
+    file->write(0, pattern(20000));
+    FakeMapping mapping(mm, *file);
+    Opened dir;
+    ASSERT_EQ(make(fs->root(), "dir", kTypeDirectory | 0755, dir), 0);
+    tarn_attributes its;
+    tarn_inode_attributes(file->inode(), &its);
+    const std::vector<std::pair<const char*, std::function<int()>>> changes = {
+        {"overwrite", [&] { return file->write(100, pattern(100)) == 100 ? 0 : -EIO; }},
+        {"append", [&] { return file->write(20000, pattern(9000)) == 9000 ? 0 : -EIO; }},
+        {"shrink", [&] { return file->truncate(9000); }},
+        {"grow", [&] { return file->truncate(30000); }},
+        {"punch", [&] { return file->punch(0, 4096); }},
+        {"allocate", [&] { return file->allocate(30000, 9000); }},
+        {"zero", [&] { return file->zero(4096, 4096); }},
+        {"store", [&] { return mapping.store(8192, 'x'); }},
+        {"chmod", [&] { return tarn_inode_set_attributes(file->inode(), &its); }},
+        {"flags", [&] { return tarn_inode_set_flags(file->inode(), 0, 3, tick()); }},
+        {"link", [&] { return tarn_dir_link(fs->root(), spelled("second"), file->inode(), tick()); }},
+        {"unlink", [&] { return tarn_dir_unlink(fs->root(), spelled("second"), file->inode(), tick()); }},
+    };
+    for (const auto& [name, change] : changes) {
+        const u64 before = version(file->inode());
+        DurableImage image(device);
+        ASSERT_EQ(change(), 0) << name;
+        EXPECT_GT(version_after_crash(image), before) << name;
+        EXPECT_GT(version(file->inode()), before) << name;
+    }
+    const u64 before = version(&dir.inode);
+    ASSERT_EQ(tarn_dir_link(&dir.inode, spelled("entry"), file->inode(), tick()), 0);
+    EXPECT_GT(version(&dir.inode), before) << "of a directory";
+    ASSERT_EQ(tarn_dir_unlink(&dir.inode, spelled("entry"), file->inode(), tick()), 0);
+    tarn_inode_close(&dir.inode);
+    mapping.unmap();
+    const u64 last = version(file->inode());
+    remount();
+    EXPECT_EQ(version(file->inode()), last) << "a remount changes nothing";
 }
 
 }  // namespace tarn::test
