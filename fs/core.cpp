@@ -132,6 +132,20 @@ int tarn_inode_open(tarn_fs* fs, unsigned long long number, tarn_inode* inode, t
         its_fs.volume().corrupt(Error::kBadInode, block_of(place.record), "named inode without links"));
 }
 
+int tarn_inode_open_handle(tarn_fs* fs, unsigned long long number, unsigned int generation, tarn_inode* inode,
+                           tarn_attributes* attributes)
+{
+    FileSystem& its_fs = fs_of(fs);
+    const InodeNumber wanted(number);
+    auto found = its_fs.inodes().find_handle(wanted, generation);
+    if (!found.is_ok())
+        return to_errno(found.error());
+    const InodeTable::Found place = found.take();
+    InodeObject& object = InodeObject::create(inode, its_fs, wanted, place.generation, place.record);
+    Namespace(its_fs).attributes(object.inode, *attributes);
+    return 0;
+}
+
 void tarn_inode_close(tarn_inode* inode) { InodeObject::of(inode).destroy(); }
 
 void tarn_inode_free(tarn_inode* inode)
@@ -202,6 +216,11 @@ int tarn_dir_create_nameless(tarn_inode* dir, const tarn_new_inode* what, tarn_i
 {
     FileSystem& fs = inode_of(dir).fs;
     return build(fs, Namespace(fs).create_nameless(inode_of(dir), new_inode_of(*what)), child, *attributes);
+}
+
+unsigned long long tarn_dir_parent(tarn_inode* dir)
+{
+    return Namespace(inode_of(dir).fs).parent(inode_of(dir)).value;
 }
 
 int tarn_dir_link(tarn_inode* dir, tarn_name name, tarn_inode* inode, tarn_time now)

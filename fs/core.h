@@ -116,6 +116,10 @@ struct tarn_attributes {
  * damaged, or there is no such inode. */
 int tarn_inode_open(struct tarn_fs *fs, unsigned long long number, struct tarn_inode *inode,
 		    struct tarn_attributes *attributes);
+/* The same for a number that a file handle names, with a generation (0: any). -ESTALE: there is no such inode, or it has no
+ * name. */
+int tarn_inode_open_handle(struct tarn_fs *fs, unsigned long long number, unsigned int generation,
+			   struct tarn_inode *inode, struct tarn_attributes *attributes);
 /* Destroys the object; the media keeps the inode. */
 void tarn_inode_close(struct tarn_inode *inode);
 /* Destroys the object of an inode without links and frees it: blocks, then number, in as many transactions as
@@ -185,6 +189,9 @@ struct tarn_rename {
 int tarn_dir_rename(const struct tarn_rename *rename);
 /* `moved` and `target`, which is there, change names. Nor is `target` above from_dir. */
 int tarn_dir_exchange(const struct tarn_rename *rename);
+
+/* The number of the directory that `dir` is in; the root's is its own. */
+unsigned long long tarn_dir_parent(struct tarn_inode *dir);
 
 /* One entry as tarn_dir_read packs it; entries follow each other at multiples of 8 bytes. */
 struct tarn_dir_entry {

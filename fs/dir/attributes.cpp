@@ -125,6 +125,13 @@ void Namespace::attributes(Inode& inode, tarn_attributes& attributes)
     attributes.project = record.project;
 }
 
+InodeNumber Namespace::parent(Inode& dir)
+{
+    NoFsScope nofs;
+    SharedGuard guard(dir.lock);
+    return InodeNumber(dir.read().parent);
+}
+
 Result<u32> Namespace::read_link(Inode& link, MutableBytes buffer)
 {
     NoFsScope nofs;

@@ -79,6 +79,7 @@ class Namespace {
     // Makes times durable. Nothing is written when the record says the same.
     Status write_times(Inode& inode, const tarn_times& times);
     void attributes(Inode& inode, tarn_attributes& attributes);
+    InodeNumber parent(Inode& dir);
 
     // The target of a symlink. Returns its length. Errors: kInvalid (no symlink, `buffer` too small),
     // kBadExtent ...

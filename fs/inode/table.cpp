@@ -207,6 +207,20 @@ Result<InodeTable::Found> InodeTable::find(InodeNumber number)
     return Found{address, record.generation};
 }
 
+// The record may be changing meanwhile, with nobody whose lock we could take: a copy is looked at, whose checksum tells.
+Result<InodeTable::Found> InodeTable::find_handle(InodeNumber number, u32 generation)
+{
+    TRY(group(group_of(number)));
+    if (number.value == TARNFS_INO_TABLE || !is_taken(number))
+        return Error::kStale;
+    const MediaAddress address = TRY(record_of(number));
+    tarnfs_inode record;
+    memcpy(&record, volume_.media().at(address), sizeof(record));
+    if (record_defect(record, number) || record.links == 0 || (generation && generation != record.generation))
+        return Error::kStale;
+    return Found{address, record.generation};
+}
+
 bool InodeTable::is_taken(InodeNumber number)
 {
     MutexGuard guard(lock_);

@@ -76,6 +76,9 @@ class InodeTable {
     // The checked record of an inode in use, orphans included. May sleep. Errors: kStale (the number is not
     // in use), kBadInode, kBadBitmap, kBadExtent, kBadNode, kNoMemory.
     Result<Found> find(InodeNumber number);
+    // The same for a number that somebody has made up, or kept for long; generation 0: any. Nothing is damage: kStale is also
+    // what is being made or freed, what has no links, and what cannot be read.
+    Result<Found> find_handle(InodeNumber number, u32 generation);
 
     // A free number, near `parent`'s where there is one; adds a chunk when all are in use (a transaction of
     // its own: no Inode::lock held, no Transaction open). May sleep. Errors: kNoSpace, kNoMemory, kReadOnly,

@@ -137,8 +137,10 @@ void tarn_free_inode(struct inode *inode);
 void tarn_evict_inode(struct inode *inode);
 int tarn_write_inode(struct inode *inode, struct writeback_control *wbc);
 
-/* The inode of a number, or an ERR_PTR. May sleep. */
+/* The inode of a number that a directory names, or an ERR_PTR. May sleep. */
 struct inode *tarn_iget(struct super_block *sb, u64 number);
+/* The same for a number from a file handle, with its generation, or 0 for any: -ESTALE where it names nothing. */
+struct inode *tarn_iget_handle(struct super_block *sb, u64 number, u32 generation);
 /* Fills a new VFS inode from what the core says, operation tables included. */
 int tarn_inode_setup(struct inode *inode, const struct tarn_attributes *attributes);
 /* Copies what a core operation may have changed into the VFS inode: links, size (not of regular files: their
@@ -183,6 +185,7 @@ void tarn_debug_exit(void);
 /* ---- operation tables --------------------------------------------------------------------------------- */
 
 extern const struct super_operations tarn_super_operations;	    /* super.c */
+extern const struct export_operations tarn_export_operations;	    /* export.c */
 extern const struct inode_operations tarn_dir_inode_operations;	    /* namei.c */
 extern const struct inode_operations tarn_link_inode_operations;    /* inode.c: symlinks */
 extern const struct inode_operations tarn_special_inode_operations; /* inode.c */

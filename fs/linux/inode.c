@@ -121,10 +121,13 @@ int tarn_inode_setup(struct inode *inode, const struct tarn_attributes *attribut
 	return 0;
 }
 
-static int tarn_inode_read(struct inode *inode)
+/* `handle`: NULL for what a directory names, or the generation that a file handle has. */
+static int tarn_inode_read(struct inode *inode, const u32 *handle)
 {
+	struct tarn_fs *fs = tarn_fs(inode->i_sb);
 	struct tarn_attributes attributes;
-	int error = tarn_inode_open(tarn_fs(inode->i_sb), inode->i_ino, tarn_core(inode), &attributes);
+	int error = handle ? tarn_inode_open_handle(fs, inode->i_ino, *handle, tarn_core(inode), &attributes) :
+			     tarn_inode_open(fs, inode->i_ino, tarn_core(inode), &attributes);
 
 	if (error)
 		return tarn_check(inode->i_sb, error);
@@ -132,7 +135,7 @@ static int tarn_inode_read(struct inode *inode)
 	return tarn_inode_setup(inode, &attributes);
 }
 
-struct inode *tarn_iget(struct super_block *sb, u64 number)
+static struct inode *tarn_iget_as(struct super_block *sb, u64 number, const u32 *handle)
 {
 	struct inode *inode = iget_locked(sb, number);
 	int error, entered;
@@ -144,7 +147,7 @@ struct inode *tarn_iget(struct super_block *sb, u64 number)
 	entered = tarn_enter(sb);
 	error = entered;
 	if (entered >= 0) {
-		error = tarn_inode_read(inode);
+		error = tarn_inode_read(inode, handle);
 		tarn_leave(entered);
 	}
 	if (error) {
@@ -153,6 +156,21 @@ struct inode *tarn_iget(struct super_block *sb, u64 number)
 	}
 	unlock_new_inode(inode);
 	return inode;
+}
+
+struct inode *tarn_iget(struct super_block *sb, u64 number)
+{
+	return tarn_iget_as(sb, number, NULL);
+}
+
+struct inode *tarn_iget_handle(struct super_block *sb, u64 number, u32 generation)
+{
+	struct inode *inode = tarn_iget_as(sb, number, &generation);
+
+	if (IS_ERR(inode) || !generation || inode->i_generation == generation)
+		return inode;
+	iput(inode);
+	return ERR_PTR(-ESTALE);
 }
 
 static void tarn_evict_core(struct inode *inode)

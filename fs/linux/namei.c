@@ -4,6 +4,7 @@
  * inode) concerned and has checked permissions, name length and that a rename does not put a directory below
  * itself.
  */
+#include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/slab.h>
 
@@ -41,20 +42,31 @@ static struct dentry *tarn_lookup(struct inode *dir, struct dentry *dentry, unsi
 
 /* ---- making ------------------------------------------------------------------------------------------- */
 
-/* On the media it exists now; only a bug makes this fail: somebody found the number in use before it was. */
-static int tarn_publish(struct inode *inode, const struct tarn_attributes *attributes)
+/* On the media it exists now. Somebody may have found it already, by a file handle that he has made up: then that inode is
+ * the one, and `*made` becomes it. */
+static int tarn_publish(struct inode **made, const struct tarn_attributes *attributes)
 {
+	struct inode *inode = *made;
+
 	inode->i_ino = attributes->number;
 	tarn_vfs(inode)->has_core = true;
-	if (WARN_ON_ONCE(insert_inode_locked(inode)))
-		return -EIO;
-	return tarn_inode_setup(inode, attributes);
+	if (likely(!insert_inode_locked(inode)))
+		return tarn_inode_setup(inode, attributes);
+	tarn_inode_close(tarn_core(inode));
+	tarn_vfs(inode)->has_core = false;
+	inode = tarn_iget(inode->i_sb, attributes->number);
+	if (IS_ERR(inode))
+		return PTR_ERR(inode);
+	iput(*made);
+	*made = inode;
+	return 0;
 }
 
 /* `dentry` is NULL for an inode without a name. */
-static int tarn_create_in(struct inode *dir, struct dentry *dentry, struct inode *inode, unsigned int device,
+static int tarn_create_in(struct inode *dir, struct dentry *dentry, struct inode **made, unsigned int device,
 			  struct tarn_name target)
 {
+	struct inode *inode = *made;
 	struct tarn_new_inode what = {
 		.mode = inode->i_mode,
 		.uid = i_uid_read(inode),
@@ -75,7 +87,7 @@ static int tarn_create_in(struct inode *dir, struct dentry *dentry, struct inode
 	if (!error) {
 		if (dentry)
 			tarn_inode_refresh(dir);
-		error = tarn_publish(inode, &attributes);
+		error = tarn_publish(made, &attributes);
 	}
 	tarn_leave(entered);
 	return tarn_check(dir->i_sb, error);
@@ -95,12 +107,15 @@ static int tarn_make(tarn_idmap *idmap, struct inode *dir, struct dentry *dentry
 	if (target)
 		inode->i_link = kstrdup(target, GFP_KERNEL);
 	if (!target || inode->i_link)
-		error = tarn_create_in(dir, dentry, inode, new_encode_dev(device), target_name);
+		error = tarn_create_in(dir, dentry, &inode, new_encode_dev(device), target_name);
 	if (error) {
 		iput(inode);
 		return error;
 	}
-	d_instantiate_new(dentry, inode);
+	if (likely(inode->i_state & I_NEW))
+		d_instantiate_new(dentry, inode);
+	else
+		d_instantiate(dentry, inode);
 	return 0;
 }
 
@@ -113,7 +128,7 @@ static int tarn_tmpfile(tarn_idmap *idmap, struct inode *dir, struct file *file,
 	if (!inode)
 		return -ENOMEM;
 	inode_init_owner(idmap, inode, dir, mode);
-	error = tarn_create_in(dir, NULL, inode, 0, (struct tarn_name){});
+	error = tarn_create_in(dir, NULL, &inode, 0, (struct tarn_name){});
 	if (error) {
 		iput(inode);
 		return error;

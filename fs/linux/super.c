@@ -246,6 +246,7 @@ static void tarn_set_limits(struct super_block *sb)
 {
 	sb->s_magic = TARNFS_STATFS_MAGIC;
 	sb->s_op = &tarn_super_operations;
+	sb->s_export_op = &tarn_export_operations;
 	sb->s_maxbytes = TARN_FILE_SIZE_MAX;
 	sb->s_max_links = TARN_LINK_MAX;
 	sb->s_time_gran = 1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Namespace: inodes beside their names: files without one, flags and projects, versions.
+// Namespace: inodes beside their names: files without one, handles, flags and projects, versions.
 #include <cerrno>
 #include <cstring>
 #include <functional>
@@ -39,6 +39,15 @@ class NamespaceInodes : public FileTest {
     {
         const tarn_new_inode what = described(kTypeRegular | 0600);
         return tarn_dir_create_nameless(fs->root(), &what, &made.inode, &made.attributes);
+    }
+    int open_handle(u64 number, u32 generation)
+    {
+        Opened found;
+        const int error =
+            tarn_inode_open_handle(fs->fs(), number, generation, &found.inode, &found.attributes);
+        if (!error)
+            tarn_inode_close(&found.inode);
+        return error;
     }
     FileSystem& core() { return *reinterpret_cast<FileSystem*>(fs->fs()); }
     u64 fences() { return device.counters().fences.load_relaxed(); }
@@ -114,6 +123,51 @@ TEST_F(NamespaceInodes, AFileWithoutANameGoesWhenItIsClosed)
     EXPECT_EQ(tarn_dir_link(fs->root(), spelled("file"), &made.inode, tick()), -EEXIST);
     tarn_inode_free(&made.inode);
     EXPECT_EQ(core().inodes().used(), used);
+}
+
+TEST_F(NamespaceInodes, HandlesFindWhatIsThereAndNothingElse)
+{
+    Opened made;
+    ASSERT_EQ(make(fs->root(), "other", kTypeRegular | 0644, made), 0);
+    const u64 number = made.attributes.number;
+    const u32 generation = made.attributes.generation;
+    EXPECT_EQ(open_handle(number, generation), 0);
+    EXPECT_EQ(open_handle(number, 0), 0);
+    EXPECT_EQ(open_handle(number, generation + 1), -ESTALE);
+    EXPECT_EQ(open_handle(TARNFS_INO_TABLE, 0), -ESTALE);
+    EXPECT_EQ(open_handle(TARNFS_INO_TABLE, 1), -ESTALE);
+    EXPECT_EQ(open_handle(number + 1, 0), -ESTALE);
+    for (const u64 never : {u64{63}, u64{64}, u64{32255}, u64{32256}, u64{1} << 40, ~u64{0}})
+        EXPECT_EQ(open_handle(never, 0), -ESTALE) << never;
+    remount();
+    EXPECT_EQ(open_handle(number, generation), 0) << "over a remount";
+    {
+        auto reserved = core().inodes().reserve(InodeNumber(number));
+        EXPECT_EQ(open_handle(reserved.value().number().value, 0), -ESTALE) << "being made";
+    }
+    Opened found;
+    ASSERT_EQ(tarn_inode_open_handle(fs->fs(), number, generation, &found.inode, &found.attributes), 0);
+    EXPECT_EQ(found.attributes.number, number);
+    ASSERT_EQ(tarn_dir_unlink(fs->root(), spelled("other"), &found.inode, tick()), 0);
+    EXPECT_EQ(open_handle(number, generation), -ESTALE) << "without a name";
+    tarn_inode_free(&found.inode);
+    EXPECT_EQ(open_handle(number, generation), -ESTALE) << "freed";
+    ASSERT_EQ(make(fs->root(), "again", kTypeRegular | 0644, made), 0);
+    ASSERT_EQ(made.attributes.number, number);
+    EXPECT_EQ(open_handle(number, generation), -ESTALE) << "another one now";
+    tarn_inode_close(&made.inode);
+    EXPECT_EQ(tarn_fs_is_read_only(fs->fs()), 0) << "no handle is damage";
+}
+
+TEST_F(NamespaceInodes, TheParentOfADirectoryIsKnown)
+{
+    Opened one, two;
+    ASSERT_EQ(make(fs->root(), "one", kTypeDirectory | 0755, one), 0);
+    ASSERT_EQ(make(&one.inode, "two", kTypeDirectory | 0755, two), 0);
+    EXPECT_EQ(tarn_dir_parent(fs->root()), TARN_ROOT_INODE);
+    EXPECT_EQ(tarn_dir_parent(&two.inode), one.attributes.number);
+    tarn_inode_close(&one.inode);
+    tarn_inode_close(&two.inode);
 }
 
 TEST_F(NamespaceInodes, FlagsAreKeptAsFarAsTheTypeHasThem)
