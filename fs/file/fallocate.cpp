@@ -44,8 +44,10 @@ Result<bool> File::fallocate(tarn_fallocate& request)
     TRY(volume_.may_change());
     if (request.offset >= kMaxFileSize || request.length > kMaxFileSize - request.offset)
         return Error::kTooLarge;
-    if (!request.has_begun)
+    if (!request.has_begun) {
+        TRY(note_change());
         TRY(is_shift(request) ? begin_shift(request) : begin_fallocate(request));
+    }
     request.has_begun = 1;
     if (is_shift(request))
         return shift_step(request);
@@ -59,7 +61,6 @@ Result<bool> File::fallocate(tarn_fallocate& request)
 
 Status File::begin_fallocate(tarn_fallocate& request)
 {
-    TRY(note_change());
     const u64 size = this->size();
     const u64 end = request.offset + request.length;
     TRY(free_behind_end(size));

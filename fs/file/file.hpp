@@ -124,6 +124,7 @@ class File {
     Result<u64> fill_and_publish(tarn_write& write, FileBlock first, Token&& empty);
     Status log_growth(Transaction& txn, u64 size, const tarn_times& times);
 
+    bool is_version_seen() const;
     Status note_change();
     Status grow(u64 from, u64 to, const tarn_times& times);
     Status shrink(u64 to, const tarn_times& times);

@@ -145,7 +145,7 @@ Status File::log_growth(Transaction& txn, u64 size, const tarn_times& times)
 Result<bool> File::is_overwrite(u64 offset, u64 length)
 {
     const u64 size = this->size();
-    if (!media_.is_sync() || offset >= size || length > size - offset)
+    if (!media_.is_sync() || offset >= size || length > size - offset || is_version_seen())
         return false;
     const FileBlock end = file_block_up(offset + length);
     FileBlock at = file_block(offset);
@@ -158,11 +158,16 @@ Result<bool> File::is_overwrite(u64 offset, u64 length)
     return at >= end;
 }
 
+bool File::is_version_seen() const
+{
+    return (__atomic_load_n(&inode_.read().version, __ATOMIC_RELAXED) & TARNFS_VERSION_SEEN) != 0;
+}
+
 // At the beginning of what changes contents: a version that somebody has seen goes, durably, before they do. Most often nobody
-// has, and this is a look at a word.
+// has, and this is a look at a word. Once more in the end of a write: who asked in between may have read the old contents.
 Status File::note_change()
 {
-    if (!(__atomic_load_n(&inode_.read().version, __ATOMIC_RELAXED) & TARNFS_VERSION_SEEN))
+    if (!is_version_seen())
         return Ok{};
     ExclusiveGuard guard(inode_.lock);
     Transaction txn(volume_);
@@ -178,6 +183,7 @@ Status File::write_end(tarn_write& write)
     if (write.unfenced)
         TRY(fence());
     write.unfenced = 0;
+    TRY(note_change());
     if (write.grown == 0)
         return Ok{};
     ExclusiveGuard guard(inode_.lock);
