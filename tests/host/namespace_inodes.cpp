@@ -287,6 +287,8 @@ TEST_F(NamespaceInodes, EveryChangeMakesAVersionAnotherOneForGood)
         {"punch", [&] { return file->punch(0, 4096); }},
         {"allocate", [&] { return file->allocate(30000, 9000); }},
         {"zero", [&] { return file->zero(4096, 4096); }},
+        {"collapse", [&] { return file->fallocate(TARN_FALLOCATE_COLLAPSE, FakeFile::KeepSize::kNo, 0, 4096); }},
+        {"insert", [&] { return file->fallocate(TARN_FALLOCATE_INSERT, FakeFile::KeepSize::kNo, 0, 4096); }},
         {"store", [&] { return mapping.store(8192, 'x'); }},
         {"chmod", [&] { return tarn_inode_set_attributes(file->inode(), &its); }},
         {"flags", [&] { return tarn_inode_set_flags(file->inode(), 0, 3, tick()); }},
@@ -309,6 +311,25 @@ TEST_F(NamespaceInodes, EveryChangeMakesAVersionAnotherOneForGood)
     const u64 last = version(file->inode());
     remount();
     EXPECT_EQ(version(file->inode()), last) << "a remount changes nothing";
+}
+
+// The last step of an allocation makes the file grow.
+TEST_F(NamespaceInodes, AVersionSeenBetweenStepsBecomesAnotherOne)
+{
+    file->write(4096, pattern(4096));
+    file->write(12288, pattern(4096));
+    tarn_fallocate request = {};
+    request.length = 40960;
+    request.kind = TARN_FALLOCATE_KEEP;
+    int more = tarn_file_fallocate(file->inode(), &request);
+    ASSERT_EQ(more, 1);
+    const u64 seen = version(file->inode());
+    ASSERT_EQ(file->size(), 16384u);
+    while (more > 0)
+        more = tarn_file_fallocate(file->inode(), &request);
+    ASSERT_EQ(more, 0);
+    EXPECT_EQ(file->size(), 40960u);
+    EXPECT_GT(version(file->inode()), seen);
 }
 
 }  // namespace tarn::test
