@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * tarnfs and the VFS: ioctls of the file system as a whole, on any file or directory of it (include/tarnfs/ioctl.h).
+ * tarnfs and the VFS: ioctls of the file system as a whole, on any file or directory of it (include/tarnfs/ioctl.h), and the
+ * generation of an inode. Flags are in flags.c.
  */
 #include <linux/blkdev.h>
 #include <linux/capability.h>
@@ -102,6 +103,8 @@ long tarn_ioctl(struct file *file, unsigned int command, unsigned long argument)
 		return tarn_ioctl_set_label(file, (const char __user *)argument);
 	case FITRIM:
 		return tarn_ioctl_trim();
+	case FS_IOC_GETVERSION:
+		return put_user(file_inode(file)->i_generation, (u32 __user *)argument);
 	default:
 		return -ENOTTY;
 	}
