@@ -82,6 +82,7 @@ Status File::shift(const tarn_fallocate& request)
     record.size = collapses ? record.size - request.length : record.size + request.length;
     set_modify_time(record, request.times.modify);
     set_change_time(record, request.times.change);
+    tarn::note_change(record);
     return txn.commit();
 }
 

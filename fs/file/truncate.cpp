@@ -134,6 +134,7 @@ Result<bool> File::shrink_record(u64 to, const tarn_times& times)
     record.size = to;
     set_modify_time(record, times.modify);
     set_change_time(record, times.change);
+    tarn::note_change(record);
     const FileBlock first = file_block_up(to);
     std::optional<FileBlock> last = TRY(blocks.last(&txn));
     bool all_freed = true;

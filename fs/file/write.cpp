@@ -139,6 +139,7 @@ Status File::log_growth(Transaction& txn, u64 size, const tarn_times& times)
     record.size = mutant(Mutant::kSizeFromStaleEnd) ? size : max<u64>(record.size, size);
     set_modify_time(record, times.modify);
     set_change_time(record, times.change);
+    tarn::note_change(record);
     return Ok{};
 }
 
@@ -164,7 +165,8 @@ bool File::is_version_seen() const
 }
 
 // At the beginning of what changes contents: a version that somebody has seen goes, durably, before they do. Most often nobody
-// has, and this is a look at a word. Once more in the end of a write: who asked in between may have read the old contents.
+// has, and this is a look at a word. Once more behind what is stored in place, and in each record that changes size or block
+// map: who asked in between may have seen the old contents.
 Status File::note_change()
 {
     if (!is_version_seen())
