@@ -101,8 +101,7 @@ std::vector<std::string> Sites::missing() const
     for (const auto& file : std::filesystem::recursive_directory_iterator("fs")) {
         const std::string path = file.path().string();
         // What only mkfs and fsck do.
-        if (path.find("fs/media/format") == 0 || path.find("fs/media/layout") == 0 ||
-            path.find("fs/check/") == 0 ||
+        if (path.find("fs/media/format") == 0 || path.find("fs/check/") == 0 ||
             (file.path().extension() != ".cpp" && file.path().extension() != ".hpp"))
             continue;
         std::ifstream source(path);
