@@ -36,6 +36,9 @@ constexpr ErrorEntry entry(Error error)
     case Error::kTooLarge: return {-27, "file too large"};
     case Error::kInvalid: return {-22, "invalid argument"};
     case Error::kBeyondEnd: return {-6, "behind the end of the file"};
+    case Error::kNoXattr: return {-61, "no such attribute"};
+    case Error::kNoRoom: return {-34, "buffer too small"};
+    case Error::kValueTooLong: return {-7, "value too long"};
     case Error::kUnsupported: return {-95, "not supported"};
     case Error::kFault: return {-14, "bad address"};
     case Error::kBusy: return {-16, "busy"};
@@ -52,6 +55,7 @@ constexpr ErrorEntry entry(Error error)
     case Error::kBadNode: return {-117, "damaged tree node"};
     case Error::kBadExtent: return {-117, "impossible extent"};
     case Error::kBadDirectory: return {-117, "damaged directory entry"};
+    case Error::kBadXattr: return {-117, "damaged extended attribute"};
     case Error::kBadEntry: return {-5, "unexpected dirty-tracking entry"};
     case Error::kTransactionTooBig: return {-5, "transaction larger than a journal record"};
     }
@@ -66,7 +70,7 @@ const char* describe(Error error) { return entry(error).words; }
 
 bool is_corruption(Error error)
 {
-    return error >= Error::kBadSuperblock && error <= Error::kBadDirectory && error != Error::kUnknownFeature;
+    return error >= Error::kBadSuperblock && error <= Error::kBadXattr && error != Error::kUnknownFeature;
 }
 
 }  // namespace tarn

@@ -32,6 +32,9 @@ enum class Error : u16 {
     kTooLarge,           // EFBIG
     kInvalid,            // EINVAL
     kBeyondEnd,          // ENXIO: behind the end of the file
+    kNoXattr,            // ENODATA: no extended attribute of this name
+    kNoRoom,             // ERANGE: the caller's buffer is too small
+    kValueTooLong,       // E2BIG: value of an extended attribute
     kUnsupported,        // EOPNOTSUPP
     kFault,              // EFAULT: the caller's memory could not be read or written
     kBusy,               // EBUSY: pinned pages; the glue waits and retries
@@ -48,6 +51,7 @@ enum class Error : u16 {
     kBadNode,            // EUCLEAN: tree node
     kBadExtent,          // EUCLEAN: block map entry
     kBadDirectory,       // EUCLEAN: directory entry
+    kBadXattr,           // EUCLEAN: extended attribute
     kBadEntry,           // EIO: dirty-tracking entry of an unexpected kind
     kTransactionTooBig,  // EIO: an operation outgrew one journal record (our bug; reported, not fatal)
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// Directory: see directory.hpp. Names of one hash (rare: 47 bits) have neighbouring keys and are compared.
+// Directory: see directory.hpp.
 #include "fs/dir/directory.hpp"
 
 #include <cstring>
@@ -8,7 +8,6 @@ namespace tarn {
 
 namespace {
 
-constexpr u64 kLastDisambiguator = 65535;
 constexpr u32 kKey = NodeView::kKey;
 // Fields in an item's payload.
 constexpr usize kInodeAt = offsetof(tarnfs_dirent_item, inode) - kKey;
@@ -59,36 +58,19 @@ Entry decode_entry(const Item& item)
                  item.payload.subspan(kNameAt, length), item.key};
 }
 
-// Where a name is, or else the lowest unused key for it; 0 when there is none.
-struct Directory::Place {
-    u64 key;
-    std::optional<Entry> entry;
-};
-
 Result<Directory::Place> Directory::place(const Transaction* txn, Bytes name) const
 {
-    const u64 first = name_key(volume_.layout().hash_seed, name);
-    const u64 last = first + kLastDisambiguator;
-    u64 unused = first;
-    for (u64 key = first; key <= last; key++) {
-        const std::optional<Item> item = TRY(tree_.at_or_above(txn, key));
-        if (!item || item->key > last)
-            break;
-        const Entry entry = decode_entry(*item);
-        if (same(entry.name, name))
-            return Place{item->key, entry};
-        if (item->key == unused)
-            unused++;
-        key = item->key;
-    }
-    return Place{unused <= last ? unused : 0, std::nullopt};
+    return find_named<Entry>(tree_, txn, name_key(volume_.layout().hash_seed, name), [&](const Item& item) {
+        const Entry entry = decode_entry(item);
+        return same(entry.name, name) ? std::optional(entry) : std::nullopt;
+    });
 }
 
 Result<std::optional<Entry>> Directory::find(const Transaction* txn, Bytes name) const
 {
     TRY(check_name(name));
     const Place found = TRY(place(txn, name));
-    return found.entry;
+    return found.found;
 }
 
 Result<std::optional<Entry>> Directory::next(u64 cookie, const Transaction* txn) const
@@ -108,7 +90,7 @@ Status Directory::insert(Transaction& txn, Bytes name, InodeNumber inode, u8 typ
     EntryItem item(name, inode, type);
     TRY(check_new(volume_.layout(), item));
     const Place found = TRY(place(&txn, name));
-    if (found.entry)
+    if (found.found)
         return Error::kExists;
     if (!found.key)
         return Error::kNoSpace;
@@ -119,7 +101,7 @@ Status Directory::erase(Transaction& txn, Bytes name)
 {
     TRY(check_name(name));
     const Place found = TRY(place(&txn, name));
-    return found.entry ? tree_.erase(txn, found.key) : Status(Error::kNotFound);
+    return found.found ? tree_.erase(txn, found.key) : Status(Error::kNotFound);
 }
 
 Status Directory::replace(Transaction& txn, Bytes name, InodeNumber inode, u8 type)
@@ -128,7 +110,7 @@ Status Directory::replace(Transaction& txn, Bytes name, InodeNumber inode, u8 ty
     EntryItem item(name, inode, type);
     TRY(check_new(volume_.layout(), item));
     const Place found = TRY(place(&txn, name));
-    return found.entry ? tree_.replace(txn, found.key, item.payload()) : Status(Error::kNotFound);
+    return found.found ? tree_.replace(txn, found.key, item.payload()) : Status(Error::kNotFound);
 }
 
 }  // namespace tarn

@@ -14,8 +14,7 @@
 #pragma once
 #include <optional>
 
-#include "fs/dir/hash.hpp"
-#include "fs/tree/tree.hpp"
+#include "fs/tree/named.hpp"
 
 namespace tarn {
 
@@ -50,7 +49,7 @@ class Directory {
     Status replace(Transaction& txn, Bytes name, InodeNumber inode, u8 type);
 
   private:
-    struct Place;
+    using Place = NamedPlace<Entry>;
     Result<Place> place(const Transaction* txn, Bytes name) const;
 
     Volume& volume_;

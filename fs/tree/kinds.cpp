@@ -18,6 +18,15 @@ bool is_name(Bytes name)
     return true;
 }
 
+// The value lies elsewhere: each of its blocks is one for data.
+bool are_data(const Layout& layout, Bytes blocks)
+{
+    for (usize at = 0; at < blocks.size(); at += sizeof(u64))
+        if (!layout.is_data(Run{DeviceBlock(load<u64>(blocks.data() + at)), 1}))
+            return false;
+    return true;
+}
+
 }  // namespace
 
 const char* DirentKind::defect(const Layout&, Bytes item)
@@ -31,6 +40,25 @@ const char* DirentKind::defect(const Layout&, Bytes item)
         return "directory entry of an unknown type";
     if (entry.name_length == 0 || !is_name(item.subspan(kHeader, entry.name_length)))
         return "directory entry with an impossible name";
+    return nullptr;
+}
+
+const char* XattrKind::defect(const Layout& layout, Bytes item)
+{
+    const auto& xattr = *reinterpret_cast<const tarnfs_xattr_item*>(item.data());
+    if (xattr.key < DirentKind::kFirstKey || xattr.key > DirentKind::kLastKey)
+        return "extended attribute with an impossible key";
+    if (xattr.space < TARNFS_XATTR_USER || xattr.space > TARNFS_XATTR_SYSTEM)
+        return "extended attribute of an unknown name space";
+    for (byte c : item.subspan(kHeader, xattr.name_length))
+        if (c == byte{0})
+            return "extended attribute with an impossible name";
+    if (xattr.name_length == 0)
+        return "extended attribute without a name";
+    if (xattr.value_length > TARNFS_XATTR_VALUE_MAX)
+        return "extended attribute with too long a value";
+    if (value_blocks(xattr.value_length) && !are_data(layout, item.subspan(value_at(xattr.name_length))))
+        return "extended attribute whose value is outside of the data area";
     return nullptr;
 }
 

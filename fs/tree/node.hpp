@@ -28,7 +28,8 @@ class NodeView {
 
     // The block it lies in.
     DeviceBlock where() const { return where_; }
-    bool is_root() const { return size_ == TARNFS_ROOT_BYTES; }
+    // In an inode record.
+    bool is_embedded() const { return size_ == TARNFS_ROOT_BYTES; }
     const byte* bytes() const { return bytes_; }
     const tarnfs_node& head() const { return *reinterpret_cast<const tarnfs_node*>(bytes_); }
     u32 level() const { return head().level; }
@@ -53,15 +54,21 @@ class NodeView {
             return "tree node of an earlier inode";
         return shape_defect();
     }
-    // Further for a block node.
-    const char* identity_defect(InodeNumber owner, u32 level) const
+    // Further for a block node: for a root block,
+    const char* place_defect(InodeNumber owner) const
     {
         const auto& b = *reinterpret_cast<const tarnfs_block_node*>(bytes_);
-        if (b.self != where_.value || b.owner != owner.value) [[unlikely]]
-            return "tree node of another place or owner";
-        if (b.node.level != level) [[unlikely]]
+        const bool is_ours = b.self == where_.value && b.owner == owner.value;
+        return is_ours ? nullptr : "tree node of another place or owner";
+    }
+    // and for one below.
+    const char* identity_defect(InodeNumber owner, u32 level) const
+    {
+        if (const char* defect = place_defect(owner)) [[unlikely]]
+            return defect;
+        if (head().level != level) [[unlikely]]
             return "tree node of another level";
-        return b.node.count ? nullptr : "empty tree node";
+        return count() ? nullptr : "empty tree node";
     }
 
     u32 offset(u32 slot) const { return load<u16>(bytes_ + header_ + slot * kSlot); }

@@ -221,5 +221,6 @@ Status NodeEditor<Kind>::append(const NodeView& source, u32 first)
 
 template class NodeEditor<ExtentKind>;
 template class NodeEditor<DirentKind>;
+template class NodeEditor<XattrKind>;
 
 }  // namespace tarn

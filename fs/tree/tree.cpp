@@ -5,10 +5,11 @@
 // carries the item for the next node (that of a new child), an erasure the slot that is to go.
 //   - Full nodes split. Where insertions come in ascending order they split at the insertion, so that the
 //     left node stays full; otherwise in halves of bytes.
-//   - A full root moves its contents to a new block and gets a level more.
+//   - A full root moves its contents to a new block and gets a level more; where that block is as full, it
+//   splits.
 //   - A node that loses its last item goes. One with less than a third in use joins a neighbour when both
 //     then fill at most two thirds, so that insertions and erasures in turn do not split and join.
-//   - A root with one small child takes the child's contents.
+//   - A root with one small child takes the child's contents; a root block without an item goes.
 #include "fs/tree/tree.hpp"
 
 #include "fs/tree/node_editor.hpp"
@@ -24,12 +25,44 @@ Error Tree<Kind>::damaged(DeviceBlock where, const char* what) const
 }
 
 template <class Kind>
+const byte* Tree<Kind>::record(const Transaction* txn) const
+{
+    return txn ? txn->view(root_.record) : volume_.media().at(root_.record);
+}
+
+// 0 where there is none.
+template <class Kind>
+DeviceBlock Tree<Kind>::root_block(const Transaction* txn) const
+{
+    return DeviceBlock(reinterpret_cast<const tarnfs_inode*>(record(txn))->attributes);
+}
+
+template <class Kind>
+bool Tree<Kind>::has_root(const Transaction* txn) const
+{
+    if constexpr (Kind::kRoot == RootPlace::kRecord)
+        return true;
+    return root_block(txn) != DeviceBlock(0);
+}
+
+template <class Kind>
 Result<NodeView> Tree<Kind>::root_node(const Transaction* txn) const
 {
-    const byte* record = txn ? txn->view(root_.record) : volume_.media().at(root_.record);
-    const NodeView node = NodeView::root(record, block_of(root_.record));
-    if (const char* defect = node.header_defect(Kind::kTag, root_.generation)) [[unlikely]]
-        return damaged(node.where(), defect);
+    if constexpr (Kind::kRoot == RootPlace::kRecord) {
+        const NodeView node = NodeView::root(record(txn), block_of(root_.record));
+        if (const char* defect = node.header_defect(Kind::kTag, root_.generation)) [[unlikely]]
+            return damaged(node.where(), defect);
+        return node;
+    }
+    const DeviceBlock block = root_block(txn);
+    if (!volume_.layout().is_data(Run{block, 1}))
+        return damaged(block_of(root_.record), "root outside of the data area");
+    const NodeView node = NodeView::block(txn ? txn->view(block) : volume_.media().at(block), block);
+    const char* defect = node.header_defect(Kind::kTag, root_.generation);
+    if (!defect)
+        defect = node.place_defect(root_.owner);
+    if (defect)
+        return damaged(block, defect);
     return node;
 }
 
@@ -130,6 +163,8 @@ Result<std::optional<Item>> Tree<Kind>::item(const NodeView& leaf, u32 slot) con
 template <class Kind>
 Result<std::optional<Item>> Tree<Kind>::at_or_below(const Transaction* txn, u64 key) const
 {
+    if (!has_root(txn))
+        return Found();
     TreePath path;
     const NodeView leaf = TRY(descend(txn, key, path));
     const u32 rank = path.steps[path.leaf()].slot;
@@ -139,6 +174,8 @@ Result<std::optional<Item>> Tree<Kind>::at_or_below(const Transaction* txn, u64 
 template <class Kind>
 Result<std::optional<Item>> Tree<Kind>::at_or_above(const Transaction* txn, u64 key) const
 {
+    if (!has_root(txn))
+        return Found();
     TreePath path;
     const NodeView leaf = TRY(descend(txn, key, path));
     const u32 rank = path.steps[path.leaf()].slot;
@@ -164,9 +201,6 @@ namespace {
 
 Bytes bytes_of(const u64& value) { return Bytes(reinterpret_cast<const byte*>(&value), sizeof value); }
 
-// An embedded root takes the contents of its only child when they fill it to three quarters at most.
-constexpr u32 kPullUpBytes = (TARNFS_ROOT_BYTES - NodeView::kRootHeader) * 3 / 4;
-
 }  // namespace
 
 // The payload is the caller's for a leaf; for the levels above it is `child`.
@@ -186,10 +220,18 @@ struct Tree<Kind>::Carry {
 };
 
 template <class Kind>
+Result<NodeEditor<Kind>> Tree<Kind>::edit_root(Transaction& txn) const
+{
+    if constexpr (Kind::kRoot == RootPlace::kRecord)
+        return Editor::root(volume_, TRY(txn.edit_inode(root_.record)));
+    return Editor::block(volume_, TRY(txn.edit_block(root_block(&txn))));
+}
+
+template <class Kind>
 Result<NodeEditor<Kind>> Tree<Kind>::edit(Transaction& txn, const TreePath& path, u32 step) const
 {
     if (step == 0)
-        return Editor::root(volume_, TRY(txn.edit_inode(root_.record)));
+        return edit_root(txn);
     return Editor::block(volume_, TRY(txn.edit_block(DeviceBlock(path.steps[step].block))));
 }
 
@@ -228,6 +270,8 @@ template <class Kind>
 Status Tree<Kind>::insert(Transaction& txn, u64 key, Bytes payload, Use use)
 {
     TARN_ASSERT(payload.size() % 8 == 0 && payload.size() + NodeView::kKey <= Kind::kMaxBytes);
+    if (!has_root(&txn))
+        TRY(make_root(txn, use));
     TreePath path;
     const NodeView leaf = TRY(descend(&txn, key, path));
     if (find(leaf, path, key).is_ok())
@@ -249,8 +293,10 @@ Status Tree<Kind>::gather(Transaction& txn, const TreePath& path, u32 bytes, Use
             return Ok{};
         if (step == 0 && node.level() == TARNFS_TREE_MAX_LEVEL)
             return Error::kTooLarge;
-        Reserved spare = TRY(volume_.reserve(1, node.where(), use));
-        TRY(spares.push(std::move(spare)));
+        for (u32 left = step == 0 && Kind::kRoot == RootPlace::kBlock ? 2 : 1; left; left--) {
+            Reserved spare = TRY(volume_.reserve(1, node.where(), use));
+            TRY(spares.push(std::move(spare)));
+        }
         if (step == 0)
             return Ok{};
         bytes = NodeView::kChildBytes;
@@ -271,17 +317,35 @@ Status Tree<Kind>::put_up(Transaction& txn, const TreePath& path, Carry& carry, 
     }
 }
 
-// The full root's contents and the carried item become a block node, the root's only child.
+// The first item's root: one block node, empty until the item is in it.
 template <class Kind>
-Status Tree<Kind>::push_down(Transaction& txn, Editor& root, u32 slot, const Carry& carry, Spares& spares)
+Status Tree<Kind>::make_root(Transaction& txn, Use use)
+{
+    Spares spares;
+    Reserved spare = TRY(volume_.reserve(1, block_of(root_.record), use));
+    const DeviceBlock block = spare.run().start;
+    TRY(spares.push(std::move(spare)));
+    TRY(add_node(txn, spares, 0));
+    tarnfs_inode& record = TRY(txn.edit_inode_record(root_.record));
+    record.attributes = block.value;
+    return Ok{};
+}
+
+// The full root's contents and the carried item become a block node, the root's only child; or two, where the
+// root is as large as they are.
+template <class Kind>
+Status Tree<Kind>::push_down(Transaction& txn, Editor& root, u32 slot, Carry& carry, Spares& spares)
 {
     const u32 level = root.view().level();
     Editor node = TRY(add_node(txn, spares, level));
     TRY(node.append(root.view(), 0));
-    TRY(node.put(slot, carry.key, carry.payload));
     root.reset(level + 1);
     const u64 block = node.view().where().value;
-    return root.put(0, 0, bytes_of(block));
+    TRY(root.put(0, 0, bytes_of(block)));
+    if (node.view().fits(carry.bytes()))
+        return node.put(slot, carry.key, carry.payload);
+    TRY(split(txn, node, slot, carry, spares));
+    return root.put(1, carry.key, carry.payload);
 }
 
 // The items from the split point on, and the carried one if it belongs there, become a new node; the carry
@@ -325,6 +389,8 @@ template <class Kind>
 Status Tree<Kind>::replace(Transaction& txn, u64 key, Bytes payload, Use use)
 {
     TARN_ASSERT(payload.size() % 8 == 0 && payload.size() + NodeView::kKey <= Kind::kMaxBytes);
+    if (!has_root(&txn))
+        return Error::kNotFound;
     TreePath path;
     const NodeView leaf = TRY(descend(&txn, key, path));
     const u32 slot = TRY(find(leaf, path, key));
@@ -332,7 +398,7 @@ Status Tree<Kind>::replace(Transaction& txn, u64 key, Bytes payload, Use use)
         TRY(edit(txn, path, path.leaf())).set_payload(slot, payload);
         return Ok{};
     }
-    TRY(erase(txn, key));
+    TRY(remove(txn, key));
     return insert(txn, key, payload, use);
 }
 
@@ -340,6 +406,18 @@ Status Tree<Kind>::replace(Transaction& txn, u64 key, Bytes payload, Use use)
 
 template <class Kind>
 Status Tree<Kind>::erase(Transaction& txn, u64 key)
+{
+    if (!has_root(&txn))
+        return Error::kNotFound;
+    TRY(remove(txn, key));
+    if constexpr (Kind::kRoot == RootPlace::kBlock)
+        return drop_root(txn);
+    return Ok{};
+}
+
+// A root block stays, even if it is empty.
+template <class Kind>
+Status Tree<Kind>::remove(Transaction& txn, u64 key)
 {
     TreePath path;
     const NodeView leaf = TRY(descend(&txn, key, path));
@@ -443,13 +521,25 @@ Status Tree<Kind>::pull_up(Transaction& txn)
         if (root.level() == 0 || root.count() != 1)
             return Ok{};
         const NodeView node = TRY(child(&txn, root, 0));
-        if (node.used() > kPullUpBytes)
+        if (node.used() > root.capacity() * 3 / 4)
             return Ok{};
-        Editor editor = Editor::root(volume_, TRY(txn.edit_inode(root_.record)));
+        Editor editor = TRY(edit_root(txn));
         editor.reset(node.level());
         TRY(editor.append(node, 0));
         TRY(drop_node(txn, node.where()));
     }
+}
+
+// A root block goes with its last item.
+template <class Kind>
+Status Tree<Kind>::drop_root(Transaction& txn)
+{
+    const NodeView root = TRY(root_node(&txn));
+    if (root.count())
+        return Ok{};
+    tarnfs_inode& record = TRY(txn.edit_inode_record(root_.record));
+    record.attributes = 0;
+    return drop_node(txn, root.where());
 }
 
 void init_tree_root(u8* root, u8 kind, u32 generation)
@@ -465,5 +555,6 @@ void init_tree_root(u8* root, u8 kind, u32 generation)
 
 template class Tree<ExtentKind>;
 template class Tree<DirentKind>;
+template class Tree<XattrKind>;
 
 }  // namespace tarn

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 // Tree: a persistent B+tree of variable-size items, one template for every kind of item (fs/tree/kinds.hpp).
 //
-// The root node is embedded in an inode record; all other nodes are blocks (include/tarnfs/node.h).
+// The root node is embedded in an inode record, or is a block that the record names (Kind::kRoot); all other
+// nodes are blocks (include/tarnfs/node.h). A root block comes with the first item and goes with the last.
 //
 // Invariants (TreeWalk checks them all):
 //   - A child's level is one less than its parent's; the root's is at most TARNFS_TREE_MAX_LEVEL.
 //   - Keys of a node ascend strictly. A child holds keys from its item's key up to the next item's. The first
 //     item of an internal node has the key of its parent's item (0 in the root): every key belongs to one
 //     leaf.
-//   - A block node has at least one item; only the root may be empty, and then it is a leaf.
+//   - A block node has at least one item; only an embedded root may be empty, and then it is a leaf. (A root
+//   block may
+//     be inside a transaction.)
 //   - Every block node carries its own number, its owner and the owner's generation.
 //   - tarnfs_inode.blocks counts the block nodes (and data blocks: fs/file/block_map.hpp).
-// Everything read from the media is checked: damage is kBadNode (kBadExtent, kBadDirectory for an item),
-// reported with the block it is in. A descent takes at most TARNFS_TREE_MAX_LEVEL + 1 steps whatever the
-// media says.
+// Everything read from the media is checked: damage is kBadNode (kBadExtent, kBadDirectory, kBadXattr for an
+// item), reported with the block it is in. A descent takes at most TARNFS_TREE_MAX_LEVEL + 1 steps whatever
+// the media says.
 //
 // Locks: the caller holds the owner's Inode::lock, shared to look, exclusive from the first change until the
 // transaction has been committed or dropped.
@@ -35,7 +38,7 @@ namespace tarn {
 
 // Where a tree is and whose it is.
 struct TreeRoot {
-    MediaAddress record;  // the inode record that embeds the root node
+    MediaAddress record;  // the inode record that embeds the root node, or names its block
     InodeNumber owner;    // its number
     u32 generation = 0;   // its generation
     u8 kind = 0;          // TARNFS_TREE_*
@@ -100,6 +103,9 @@ class Tree {
 
     // Looking
     Error damaged(DeviceBlock where, const char* what) const;
+    const byte* record(const Transaction* txn) const;
+    bool has_root(const Transaction* txn) const;
+    DeviceBlock root_block(const Transaction* txn) const;
     Result<NodeView> root_node(const Transaction* txn) const;
     Result<NodeView> child(const Transaction* txn, const NodeView& parent, u32 slot) const;
     Result<NodeView> node_at(const Transaction* txn, const TreePath& path, u32 step) const;
@@ -110,20 +116,24 @@ class Tree {
     Result<u32> find(const NodeView& leaf, const TreePath& path, u64 key) const;
 
     // Changing
+    Result<Editor> edit_root(Transaction& txn) const;
     Result<Editor> edit(Transaction& txn, const TreePath& path, u32 step) const;
+    Status make_root(Transaction& txn, Use use);
     Result<Editor> add_node(Transaction& txn, Spares& spares, u32 level);
     Status drop_node(Transaction& txn, DeviceBlock block);
     Status gather(Transaction& txn, const TreePath& path, u32 bytes, Use use, Spares& spares);
     Status put_up(Transaction& txn, const TreePath& path, Carry& carry, Spares& spares);
-    Status push_down(Transaction& txn, Editor& root, u32 slot, const Carry& carry, Spares& spares);
+    Status push_down(Transaction& txn, Editor& root, u32 slot, Carry& carry, Spares& spares);
     Status split(Transaction& txn, Editor& node, u32 slot, Carry& carry, Spares& spares);
     Result<u32> split_point(const NodeView& node, u32 slot) const;
+    Status remove(Transaction& txn, u64 key);
     Status take_up(Transaction& txn, const TreePath& path);
     Status take(Transaction& txn, Editor& node, u32 slot);
     Status lower_first(Transaction& txn, Editor node, u64 key);
     Result<std::optional<u32>> merge(Transaction& txn, const TreePath& path, u32 step);
     Status join(Transaction& txn, DeviceBlock left, const NodeView& right);
     Status pull_up(Transaction& txn);
+    Status drop_root(Transaction& txn);
 
     Volume& volume_;
     TreeRoot root_;
@@ -131,5 +141,6 @@ class Tree {
 
 extern template class Tree<ExtentKind>;
 extern template class Tree<DirentKind>;
+extern template class Tree<XattrKind>;
 
 }  // namespace tarn

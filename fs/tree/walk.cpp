@@ -65,7 +65,7 @@ const char* node_defect(const NodeView& node, const TreeRoot& root, const NodePl
 {
     if (const char* defect = node.header_defect(Kind::kTag, root.generation))
         return defect;
-    if (!node.is_root())
+    if (!node.is_embedded())
         if (const char* defect = node.identity_defect(root.owner, place.level))
             return defect;
     return items_defect<Kind>(node, place);
@@ -75,7 +75,7 @@ template <class Kind>
 NodeView TreeWalk<Kind>::view(u32 frame) const
 {
     Media& media = volume_.media();
-    if (frame == 0)
+    if (frame == 0 && Kind::kRoot == RootPlace::kRecord)
         return NodeView::root(media.at(root_.record), block_of(root_.record));
     return NodeView::block(media.at(frames_[frame].block), frames_[frame].block);
 }
@@ -90,11 +90,29 @@ WalkEvent TreeWalk<Kind>::enter(const NodeView& node, const NodePlace& place)
     return {WalkEvent::What::kNode, node.where(), node.level()};
 }
 
-// The root is no block of the tree: only its damage is an event.
+// The root that a record names is a block of the tree.
+template <class Kind>
+std::optional<WalkEvent> TreeWalk<Kind>::start_block()
+{
+    const auto& record = *reinterpret_cast<const tarnfs_inode*>(volume_.media().at(root_.record));
+    const DeviceBlock block(record.attributes);
+    if (block == DeviceBlock(0))
+        return std::nullopt;
+    if (!volume_.layout().is_data(Run{block, 1}))
+        return WalkEvent{
+            WalkEvent::What::kDamage, block_of(root_.record), 0, {}, "root outside of the data area"};
+    frames_[0].block = block;
+    const NodeView root = view(0);
+    return enter(root, NodePlace{root.level(), 0, kNoLimit});
+}
+
+// The embedded root is no block of the tree: only its damage is an event.
 template <class Kind>
 std::optional<WalkEvent> TreeWalk<Kind>::start()
 {
     state_ = State::kStarted;
+    if constexpr (Kind::kRoot == RootPlace::kBlock)
+        return start_block();
     const NodeView root = view(0);
     const WalkEvent event = enter(root, NodePlace{root.level(), 0, kNoLimit});
     if (event.what == WalkEvent::What::kDamage)
@@ -146,13 +164,15 @@ std::optional<WalkEvent> TreeWalk<Kind>::next()
 template <class Kind>
 void TreeWalk<Kind>::skip()
 {
-    if (depth_ > 1)
-        depth_--;
+    if (depth_ > 1 || Kind::kRoot == RootPlace::kBlock)
+        depth_ -= depth_ ? 1 : 0;
 }
 
 template const char* node_defect<ExtentKind>(const NodeView&, const TreeRoot&, const NodePlace&);
 template const char* node_defect<DirentKind>(const NodeView&, const TreeRoot&, const NodePlace&);
+template const char* node_defect<XattrKind>(const NodeView&, const TreeRoot&, const NodePlace&);
 template class TreeWalk<ExtentKind>;
 template class TreeWalk<DirentKind>;
+template class TreeWalk<XattrKind>;
 
 }  // namespace tarn

@@ -65,6 +65,7 @@ class TreeWalk {
     WalkEvent step_child(Frame& frame, const NodeView& node);
     WalkEvent step_item(Frame& frame, const NodeView& node);
     std::optional<WalkEvent> start();
+    std::optional<WalkEvent> start_block();
 
     Volume& volume_;
     TreeRoot root_;
@@ -75,5 +76,6 @@ class TreeWalk {
 
 extern template class TreeWalk<ExtentKind>;
 extern template class TreeWalk<DirentKind>;
+extern template class TreeWalk<XattrKind>;
 
 }  // namespace tarn

@@ -34,14 +34,14 @@ struct tarnfs_inode {
 	tarn_u32 links;      /* 0: orphan */
 	tarn_u32 flags;      /* TARNFS_INODE_* */
 	tarn_u64 size;       /* bytes; directories: number of entries; symlinks: length of the target */
-	tarn_u64 blocks;     /* blocks allocated to it: data and tree nodes */
+	tarn_u64 blocks;     /* blocks allocated to it: data, tree nodes, values of extended attributes */
 	tarn_s64 atime, mtime, ctime, btime; /* seconds since the epoch */
 	tarn_u32 atime_ns, mtime_ns, ctime_ns, btime_ns;
 	tarn_u64 parent;     /* directories: the parent's number (".."); otherwise 0 */
 	tarn_u32 device;     /* device nodes: as the kernel's new_encode_dev */
 	tarn_u32 project;
 	tarn_u64 version;    /* change counter, TARNFS_VERSION_SEEN */
-	tarn_u64 reserved1;
+	tarn_u64 attributes; /* block of the attribute tree's root (xattr.h); 0: there is none */
 	tarn_u8 root[TARNFS_ROOT_BYTES];
 };
 

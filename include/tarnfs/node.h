@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * A tree node: either a whole block, or the embedded root in an inode (TARNFS_ROOT_BYTES). Slotted: an array of
+ * A tree node: either a whole block, or the embedded root in an inode (TARNFS_ROOT_BYTES); an attribute tree's root is a
+ * block. Slotted: an array of
  * 16-bit item offsets in key order grows up from the header, items (key, payload) are stored from the end downwards,
  * so an insertion moves offsets, not items. SPEC.md, "Trees".
  */
@@ -12,6 +13,7 @@
 #define TARNFS_NODE_MAGIC 0x5254 /* "TR" */
 #define TARNFS_TREE_EXTENTS 1
 #define TARNFS_TREE_DIRECTORY 2
+#define TARNFS_TREE_ATTRIBUTES 3
 #define TARNFS_TREE_MAX_LEVEL 8
 
 struct tarnfs_node { /* 16 bytes: all of the header of an embedded root */
@@ -31,7 +33,7 @@ struct tarnfs_block_node { /* 32 bytes: header of a block node; slots follow */
 	tarn_u64 self;   /* its own block number */
 };
 
-/* An item: 8-byte aligned, key first. Leaf payloads are in extent.h and dirent.h; an internal payload is the child's
+/* An item: 8-byte aligned, key first. Leaf payloads are in extent.h, dirent.h and xattr.h; an internal payload is the child's
  * block number (8 bytes), and the item's key is the lowest key the child may hold: a node's first item has the key of
  * its parent's item, 0 in the root. */
 struct tarnfs_item {

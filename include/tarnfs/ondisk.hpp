@@ -11,6 +11,7 @@ extern "C" {
 #include "tarnfs/journal.h"
 #include "tarnfs/node.h"
 #include "tarnfs/superblock.h"
+#include "tarnfs/xattr.h"
 }
 
 #define TARN_SIZE(type, bytes) static_assert(sizeof(type) == (bytes))
@@ -66,6 +67,7 @@ TARN_AT(tarnfs_inode, parent, 104);
 TARN_AT(tarnfs_inode, device, 112);
 TARN_AT(tarnfs_inode, project, 116);
 TARN_AT(tarnfs_inode, version, 120);
+TARN_AT(tarnfs_inode, attributes, 128);
 TARN_AT(tarnfs_inode, root, 136);
 
 TARN_SIZE(tarnfs_node, 16);
@@ -84,6 +86,10 @@ TARN_AT(tarnfs_dirent_item, inode, 8);
 TARN_AT(tarnfs_dirent_item, type, 16);
 TARN_AT(tarnfs_dirent_item, name_length, 17);
 TARN_AT(tarnfs_dirent_item, name, 18);
+TARN_AT(tarnfs_xattr_item, space, 8);
+TARN_AT(tarnfs_xattr_item, name_length, 9);
+TARN_AT(tarnfs_xattr_item, value_length, 12);
+TARN_AT(tarnfs_xattr_item, name, 16);
 
 TARN_SIZE(tarnfs_journal_slot, 64);
 TARN_AT(tarnfs_journal_slot, uuid, 8);

@@ -3,7 +3,7 @@
 // 63 bytes.
 #include <gtest/gtest.h>
 
-#include "fs/dir/hash.hpp"
+#include "fs/tree/hash.hpp"
 
 namespace tarn::test {
 

@@ -33,6 +33,18 @@ std::string payload_of<DirentKind>(u64 key, const Layout&)
     return item;
 }
 
+template <>
+std::string payload_of<XattrKind>(u64 key, const Layout&)
+{
+    const u32 name_length = static_cast<u32>(key * 7 % 40 + 1);
+    const u32 value_length = static_cast<u32>(key * 31 % 40);
+    std::string item{1, static_cast<char>(name_length), 0, 0};
+    item.append(reinterpret_cast<const char*>(&value_length), sizeof value_length);
+    item += std::string(name_length, 'n');
+    item.resize(XattrKind::value_at(name_length) - NodeView::kKey + XattrKind::value_bytes(value_length));
+    return item;
+}
+
 // A volume with a tree of `count` items, and the tree's good image to go back to.
 template <class Kind>
 class DamageWorld {
@@ -48,6 +60,10 @@ class DamageWorld {
         }
         for (u64 block : survey<Kind>(world_.volume(), root_).nodes)
             nodes_.push_back(DeviceBlock(block));
+        // A root block comes last: what is done to the first shows in a node below the root.
+        const DeviceBlock root_block(record_of(world_.volume(), root_).attributes);
+        std::stable_partition(nodes_.begin(), nodes_.end(),
+                              [&](DeviceBlock block) { return block != root_block; });
         good_ = world_.device().image();
     }
 
@@ -154,7 +170,7 @@ class DamageWorld {
 template <class Kind>
 class TreeDamage : public testing::Test {
 };
-using Kinds = testing::Types<ExtentKind, DirentKind>;
+using Kinds = testing::Types<ExtentKind, DirentKind, XattrKind>;
 TYPED_TEST_SUITE(TreeDamage, Kinds);
 
 TYPED_TEST(TreeDamage, FlippedBitsAndBytes)
@@ -298,7 +314,8 @@ TYPED_TEST(TreeDamage, ItemsThatMakeNoSense)
     DamageWorld<TypeParam> world(40);
     ASSERT_EQ(world.nodes().size(), 1u);
     const u16 offset = *reinterpret_cast<u16*>(world.node(0) + NodeView::kBlockHeader);
-    std::memset(world.node(0) + offset + 8, 0, 8);  // a run of no blocks; an entry that names inode 0
+    // A run of no blocks; an entry that names inode 0; an attribute of no name space.
+    std::memset(world.node(0) + offset + 8, 0, std::is_same_v<TypeParam, XattrKind> ? 1 : 8);
     Tree<TypeParam> tree(world.volume(), world.root());
     EXPECT_EQ(tree.at_or_above(nullptr, 0).error(), TypeParam::kDefect);
     EXPECT_TRUE(tree.at_or_above(nullptr, world.key_of(1)).is_ok());

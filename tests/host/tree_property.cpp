@@ -56,6 +56,47 @@ struct LongNames {
     }
 };
 
+std::string xattr_payload(std::mt19937_64& random, u32 name_length, u32 value_length, const Layout& layout)
+{
+    std::string item(1, static_cast<char>(1 + random() % 4));
+    item += static_cast<char>(name_length);
+    item += std::string(2, '\0');
+    item.append(reinterpret_cast<const char*>(&value_length), sizeof value_length);
+    item += std::string(name_length, 'n');
+    item.resize(XattrKind::value_at(name_length) - NodeView::kKey);
+    const usize value_at = item.size();
+    for (u32 i = 0; i < XattrKind::value_blocks(value_length); i++) {
+        const u64 block = layout.first_data.value + i;
+        item.append(reinterpret_cast<const char*>(&block), sizeof block);
+    }
+    item.resize(value_at + XattrKind::value_bytes(value_length), static_cast<char>('a' + random() % 26));
+    return item;
+}
+
+// The root is a block, and the items are of all sizes.
+struct Xattrs {
+    using Kind = XattrKind;
+    static constexpr u64 kKeys = 300;
+    static u64 key(u64 index) { return DirentKind::kFirstKey + index; }
+    static std::string payload(std::mt19937_64& random, u64, const Layout& layout)
+    {
+        const u32 name_length = static_cast<u32>(1 + random() % (random() % 8 ? 24 : 255));
+        return xattr_payload(random, name_length, static_cast<u32>(random() % (random() % 8 ? 600 : 65537)),
+                             layout);
+    }
+};
+
+// As many nodes as possible.
+struct LongXattrs {
+    using Kind = XattrKind;
+    static constexpr u64 kKeys = 4000;
+    static u64 key(u64 index) { return DirentKind::kFirstKey + index; }
+    static std::string payload(std::mt19937_64& random, u64, const Layout& layout)
+    {
+        return xattr_payload(random, static_cast<u32>(250 + random() % 6), TARNFS_XATTR_INLINE, layout);
+    }
+};
+
 enum class Check : u8 { kNow, kLater };
 
 template <class Source>
@@ -197,7 +238,7 @@ void live(TreeWorld<Source>& world, u32 changes, u32 steps)
 template <class Source>
 class TreeProperty : public testing::Test {
 };
-using Sources = testing::Types<Extents, Names>;
+using Sources = testing::Types<Extents, Names, Xattrs>;
 TYPED_TEST_SUITE(TreeProperty, Sources);
 
 TYPED_TEST(TreeProperty, OneChangeInATransaction)
@@ -229,19 +270,26 @@ TYPED_TEST(TreeProperty, SmallTrees)
 }
 
 // Internal nodes split and join, too: checked now and then, as the tree is large.
-TEST(TreeProperties, LargeTree)
+template <class Source>
+class LargeTree : public testing::Test {
+};
+using LongSources = testing::Types<LongNames, LongXattrs>;
+TYPED_TEST_SUITE(LargeTree, LongSources);
+
+TYPED_TEST(LargeTree, GrowsAndShrinks)
 {
     const u64 seed = test_seed();
     SCOPED_TRACE(seed);
-    TreeWorld<LongNames> world(seed, 16384);
+    TreeWorld<TypeParam> world(seed, 16384);
     usize most = 0;
     for (u32 inserts : {95u, 50u, 0u}) {
         for (u32 i = 0; i < 12; i++) {
             for (u32 j = 0; j < 10; j++)
                 world.step(40, inserts, Check::kLater);
             world.check();
-            ASSERT_FALSE(HasFatalFailure());
-            most = max(most, survey<DirentKind>(world.world().volume(), world.root()).nodes.size());
+            ASSERT_FALSE(this->HasFatalFailure());
+            most = max(most,
+                       survey<typename TypeParam::Kind>(world.world().volume(), world.root()).nodes.size());
         }
         world.reopen();
     }

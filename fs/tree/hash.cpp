@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // SipHash-2-4, written from the paper: "SipHash: a fast short-input PRF", Aumasson and Bernstein, 2012.
-#include "fs/dir/hash.hpp"
+#include "fs/tree/hash.hpp"
 
 namespace tarn {
 
