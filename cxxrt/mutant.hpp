@@ -20,6 +20,12 @@ enum class Mutant : u8 {
     kAttributesNotLogged,  // chmod and chown change memory only
     kTimesNotLogged,       // so does fsync
     kTimesInPlace,         // fsync stores times without a record
+    // Extended attributes.
+    kXattrNotWrittenBack,  // a value in blocks of its own is not durable before the record that names them
+    kXattrKeepsOldValue,   // the blocks of a value that is replaced or removed are not freed
+    kXattrsLeak,           // freeing an inode does not free its attributes
+    kAclBeforeMode,        // an ACL is committed ahead of the mode that goes with it
+    kCreateBeforeXattrs,   // a new inode is committed ahead of the attributes that it is made with
     // Contents.
     kSizeFromStaleEnd,     // a write sets the size to where it ended
     kShrinkZeroesFirst,    // truncation zeroes behind the new end before it is committed

@@ -22,7 +22,13 @@ Bytes bytes_of(const tarn_name& name)
 
 NewInode new_inode_of(const tarn_new_inode& what)
 {
-    return {what.mode, what.uid, what.gid, what.device, bytes_of(what.target), what.now};
+    return {what.mode,
+            what.uid,
+            what.gid,
+            what.device,
+            bytes_of(what.target),
+            what.now,
+            Span<const tarn_xattr>(what.xattrs, what.xattr_count)};
 }
 
 Access access_of(tarn_access access)
@@ -165,9 +171,32 @@ void tarn_inode_attributes(tarn_inode* inode, tarn_attributes* attributes)
     Namespace(inode_of(inode).fs).attributes(inode_of(inode), *attributes);
 }
 
-int tarn_inode_set_attributes(tarn_inode* inode, const tarn_attributes* attributes)
+int tarn_inode_set_attributes(tarn_inode* inode, const tarn_attributes* attributes,
+                              const tarn_xattr_change* change)
 {
-    return errno_of(Namespace(inode_of(inode).fs).set_attributes(inode_of(inode), *attributes));
+    return errno_of(Namespace(inode_of(inode).fs).set_attributes(inode_of(inode), *attributes, change));
+}
+
+int tarn_inode_has_xattrs(tarn_inode* inode)
+{
+    NoFsScope nofs;
+    SharedGuard guard(inode_of(inode).lock);
+    return inode_of(inode).read().attributes != 0;
+}
+
+int tarn_xattr_get(tarn_inode* inode, unsigned int space, tarn_name name, void* buffer, unsigned int size)
+{
+    MutableBytes value(static_cast<byte*>(buffer), size);
+    auto length = Namespace(inode_of(inode).fs)
+                      .get_xattr(inode_of(inode), static_cast<u8>(space), bytes_of(name), value);
+    return length.is_ok() ? static_cast<int>(length.value()) : to_errno(length.error());
+}
+
+int tarn_xattr_list(tarn_inode* inode, unsigned long long cookie, void* buffer, unsigned int size)
+{
+    MutableBytes names(static_cast<byte*>(buffer), size);
+    auto used = Namespace(inode_of(inode).fs).list_xattrs(inode_of(inode), cookie, names);
+    return used.is_ok() ? static_cast<int>(used.value()) : to_errno(used.error());
 }
 
 int tarn_inode_set_flags(tarn_inode* inode, unsigned int flags, unsigned int project, tarn_time now)

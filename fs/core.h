@@ -92,6 +92,11 @@ int tarn_fs_set_label(struct tarn_fs *fs, const char *label);
 #define TARN_LINK_MAX	0x7fffffffU
 #define TARN_NAME_MAX	255
 
+struct tarn_name {
+	const char *bytes;
+	unsigned int length; /* -ENAMETOOLONG from 256 on */
+};
+
 struct tarn_times {
 	struct tarn_time access, modify, change;
 };
@@ -129,8 +134,50 @@ void tarn_inode_free(struct tarn_inode *inode);
 
 /* The record as it is. The glue's VFS inode may know newer times (write, mkwrite, read). */
 void tarn_inode_attributes(struct tarn_inode *inode, struct tarn_attributes *attributes);
-/* Makes mode, uid, gid and times what `attributes` says (the type bits of mode stay), in one transaction. */
-int tarn_inode_set_attributes(struct tarn_inode *inode, const struct tarn_attributes *attributes);
+
+/* ---- extended attributes */
+
+enum tarn_xattr_space { TARN_XATTR_USER = 1, TARN_XATTR_TRUSTED, TARN_XATTR_SECURITY, TARN_XATTR_SYSTEM };
+#define TARN_XATTR_VALUE_MAX 65536
+
+struct tarn_xattr {
+	unsigned char space;
+	struct tarn_name name; /* 1..255 bytes, without the name space */
+	const void *value;
+	unsigned int size; /* -E2BIG above TARN_XATTR_VALUE_MAX */
+};
+enum tarn_xattr_how {
+	TARN_XATTR_EITHER,  /* set it, whether it is there or not */
+	TARN_XATTR_CREATE,  /* -EEXIST */
+	TARN_XATTR_REPLACE, /* -ENODATA */
+	TARN_XATTR_REMOVE,  /* -ENODATA */
+	TARN_XATTR_CLEAR,   /* remove it, if it is there */
+};
+struct tarn_xattr_change {
+	struct tarn_xattr xattr;
+	enum tarn_xattr_how how;
+};
+
+/* True when the inode has any. */
+int tarn_inode_has_xattrs(struct tarn_inode *inode);
+/* Copies a value. Returns its length, with `size` 0 nothing else. -ENODATA, -ERANGE. */
+int tarn_xattr_get(struct tarn_inode *inode, unsigned int space, struct tarn_name name, void *buffer,
+		   unsigned int size);
+/* One name as tarn_xattr_list packs it; they follow each other at multiples of 8 bytes. */
+struct tarn_xattr_name {
+	unsigned long long cookie; /* ascending; stays with the attribute */
+	unsigned char space;
+	unsigned char length;
+	char name[];
+};
+/* Fills `buffer` (at least 512 bytes, 8-byte aligned) with the names from `cookie` (at first 0) on, as many as fit.
+ * Returns the bytes used; 0 when there are no more. */
+int tarn_xattr_list(struct tarn_inode *inode, unsigned long long cookie, void *buffer, unsigned int size);
+
+/* Makes mode, uid, gid and times what `attributes` says (the type bits of mode stay) and changes an extended attribute
+ * (none if `change` is NULL), in one transaction. */
+int tarn_inode_set_attributes(struct tarn_inode *inode, const struct tarn_attributes *attributes,
+			      const struct tarn_xattr_change *change);
 /* Makes the flags that users may ask for, and the project, what is given, in one transaction; flags that the inode cannot
  * have are left out. */
 int tarn_inode_set_flags(struct tarn_inode *inode, unsigned int flags, unsigned int project, struct tarn_time now);
@@ -144,11 +191,6 @@ int tarn_inode_read_link(struct tarn_inode *inode, char *buffer, unsigned int si
 
 /* ---- directories: each change is one transaction, durable on return ----------------------------------- */
 
-struct tarn_name {
-	const char *bytes;
-	unsigned int length; /* -ENAMETOOLONG from 256 on */
-};
-
 /* *number of the entry. -ENOENT: none. */
 int tarn_dir_find(struct tarn_inode *dir, struct tarn_name name, unsigned long long *number);
 
@@ -159,6 +201,8 @@ struct tarn_new_inode {
 	unsigned int device;	 /* character and block devices: new_encode_dev */
 	struct tarn_name target; /* symlinks: 1..4095 bytes */
 	struct tarn_time now;
+	const struct tarn_xattr *xattrs; /* that it is made with, each name once */
+	unsigned int xattr_count;
 };
 /* Makes an inode of any type and its entry; builds its object in `child` (untouched on error). */
 int tarn_dir_create(struct tarn_inode *dir, struct tarn_name name, const struct tarn_new_inode *what,

@@ -190,7 +190,8 @@ void print_counts(const CheckSummary& s)
 {
     std::printf("  %llu files, %llu directories, %llu symbolic links, %llu special files\n", s.files,
                 s.directories, s.symlinks, s.others);
-    std::printf("  %llu directory entries, %llu extents\n", s.entries, s.extents);
+    std::printf("  %llu directory entries, %llu extents, %llu extended attributes\n", s.entries, s.extents,
+                s.xattrs);
     std::printf("  blocks: %llu data (%llu unwritten), %llu tree nodes, %llu inode table, %llu free\n",
                 s.data_blocks, s.unwritten_blocks, s.node_blocks, s.table_blocks, s.free_blocks);
     if (s.orphans)

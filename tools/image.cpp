@@ -86,6 +86,12 @@ TreeRoot Image::tree(u64 number)
     fail(kLookFailed, "inode %llu: a %s has no tree", number, type_name(inode.mode));
 }
 
+TreeRoot Image::xattr_tree(u64 number)
+{
+    const tarnfs_inode& inode = record(number);
+    return {address(inode), InodeNumber(number), inode.generation, TARNFS_TREE_ATTRIBUTES};
+}
+
 u64 Image::find(u64 directory, const std::string& name)
 {
     if ((record(directory).mode & kTypeMask) != kTypeDirectory)

@@ -32,6 +32,8 @@ class Image {
     const tarnfs_inode& record(u64 number);
     // The tree that hangs from it. Fails for inodes without one.
     TreeRoot tree(u64 number);
+    // That of its extended attributes.
+    TreeRoot xattr_tree(u64 number);
     // The inode that a path names, from the root directory on; "#N" stands for inode N.
     u64 resolve(const std::string& path);
 

@@ -207,6 +207,7 @@ void show_statistics(Image& image)
         "in use", s.inodes, "files", s.files, "directories", s.directories, "symbolic links", s.symlinks,
         "special files", s.others, "still to be freed", s.orphans);
     std::printf("extents                  %12llu\n", s.extents);
+    std::printf("extended attributes      %12llu\n", s.xattrs);
     const FreeRuns free = free_runs(image);
     std::printf("free runs, by length in blocks\n");
     for (u32 i = 0; i < FreeRuns::kClasses; i++)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-// Inodes, their trees, directories.
+// Inodes, their trees, directories, extended attributes.
 #include <cstdio>
 
 #include "fs/inode/inode.hpp"
 #include "fs/tree/walk.hpp"
+#include "fs/xattr/xattrs.hpp"
 #include "tools/console.hpp"
 #include "tools/inspect.hpp"
 
@@ -30,14 +31,43 @@ void print_entry(const Item& item)
                 name_text(entry.name).c_str());
 }
 
+void print_xattr(const Item& item)
+{
+    const XattrEntry entry = decode_xattr(item);
+    const char* const spaces[] = {"user", "trusted", "security", "system"};
+    std::printf("%#018llx  %s.%s  %u bytes", entry.cookie, spaces[entry.space - 1],
+                name_text(entry.name).c_str(), entry.length);
+    for (u32 i = 0; i < entry.blocks(); i++)
+        std::printf("%s%llu",
+                    i                    ? ", "
+                    : entry.blocks() > 1 ? " in blocks "
+                                         : " in block ",
+                    entry.block(i).value);
+    std::printf("\n");
+}
+
+// The level of the node that the walk meets first.
+u32 root_level(Image& image, const tarnfs_inode& inode, RootPlace place)
+{
+    if (place == RootPlace::kRecord)
+        return reinterpret_cast<const tarnfs_node*>(inode.root)->level;
+    const Run root{DeviceBlock(inode.attributes), 1};
+    const bool is_there = image.layout().is_data(root);
+    return is_there ? reinterpret_cast<const tarnfs_node*>(image.media().at(root.start))->level : 0;
+}
+
 template <class Kind>
 void print_tree(Image& image, const TreeRoot& root, void (*print_item)(const Item&))
 {
     const auto& inode = *reinterpret_cast<const tarnfs_inode*>(image.media().at(root.record));
     const auto& node = *reinterpret_cast<const tarnfs_node*>(inode.root);
-    std::printf("root in the inode, level %u, %u items\n", node.level, node.count);
+    const u32 level = root_level(image, inode, Kind::kRoot);
+    if (Kind::kRoot == RootPlace::kRecord)
+        std::printf("root in the inode, level %u, %u items\n", node.level, node.count);
+    else
+        std::printf("attributes: root in block %llu\n", inode.attributes);
     for (TreeWalk<Kind> walk(image.volume(), root); auto event = walk.next();) {
-        const int depth = static_cast<int>(node.level - event->level) * 2;
+        const int depth = static_cast<int>(level - event->level) * 2;
         if (event->what == WalkEvent::What::kNode) {
             const auto& block = *reinterpret_cast<const tarnfs_node*>(image.media().at(event->block));
             std::printf("%*snode in block %llu, level %u, %u items\n", depth, "", event->block.value,
@@ -51,6 +81,11 @@ void print_tree(Image& image, const TreeRoot& root, void (*print_item)(const Ite
     }
 }
 
+void show_xattrs(Image& image, u64 number)
+{
+    print_tree<XattrKind>(image, image.xattr_tree(number), print_xattr);
+}
+
 void print_root(Image& image, u64 number, const tarnfs_inode& inode)
 {
     const u16 type = inode.mode & kTypeMask;
@@ -58,8 +93,12 @@ void print_root(Image& image, u64 number, const tarnfs_inode& inode)
         const u64 length = std::min<u64>(inode.size, TARNFS_ROOT_BYTES);
         std::printf("  target          '%s'\n",
                     escape(std::string(reinterpret_cast<const char*>(inode.root), length)).c_str());
+        if (inode.attributes)
+            show_xattrs(image, number);
     } else if (type == kTypeDirectory || type == kTypeRegular || type == kTypeSymlink) {
         show_tree(image, number);
+    } else if (inode.attributes) {
+        show_xattrs(image, number);
     }
 }
 
@@ -98,6 +137,8 @@ void show_tree(Image& image, u64 number)
         print_tree<DirentKind>(image, root, print_entry);
     else
         print_tree<ExtentKind>(image, root, print_extent);
+    if (image.record(number).attributes)
+        show_xattrs(image, number);
 }
 
 void show_directory(Image& image, const std::string& path)

@@ -29,7 +29,8 @@ struct CheckSummary {
     u64 orphans = 0;  // to be freed or truncated by the next mount: no problem
     u64 entries = 0;
     u64 extents = 0;
-    u64 data_blocks = 0;       // of files and symlinks
+    u64 xattrs = 0;            // extended attributes
+    u64 data_blocks = 0;       // of files, symlinks and values of extended attributes
     u64 unwritten_blocks = 0;  // those of them that nobody has written yet
     u64 node_blocks = 0;       // of trees
     u64 table_blocks = 0;      // of the inode table: bitmaps and inodes

@@ -3,6 +3,7 @@
 //   superblocks, journals         check.cpp     the fixed structures
 //   table                         table.cpp     which inode records exist, and where
 //   inodes                        inodes.cpp    every record, and the block map of everything but directories
+//                                 extended.cpp  and its extended attributes
 //   directories                   directories.cpp  every entry, against the records
 //   links                         links.cpp     counts, parents, reachability
 //   bitmaps                       check.cpp     free space against what was found to be owned
@@ -73,6 +74,8 @@ inline bool has_block_map(const tarnfs_inode& record)
     const u16 type = record.mode & kTypeMask;
     return type == kTypeRegular || (type == kTypeSymlink && !is_inline_link(record));
 }
+
+struct XattrEntry;
 
 class Checker {
   public:
@@ -184,14 +187,23 @@ class Checker {
     Status own_extent(u64 number, const Extent& extent, Walked& walked);
     Status keep_extent(const Extent& extent, Walked& walked);
     Result<bool> own(u64 number, Run run, const char* what, bool* approved);
+    // The blocks of an inode are those of its contents and of its extended attributes.
+    Status finish_inode(u64 number, const tarnfs_inode& record, Walked& walked, Walked& xattrs);
     TreeRoot root_of(u64 number, const tarnfs_inode& record, u8 kind) const;
-    void check_blocks_field(u64 number, const tarnfs_inode& record, const Walked& walked);
+    void check_blocks_field(u64 number, const tarnfs_inode& record, u64 blocks);
+
+    // extended.cpp
+    enum class Keep : u8 { kAsItIs, kChanged, kNo };
+    struct XattrNames;
+    Result<Walked> walk_xattrs(u64 number, const tarnfs_inode& record);
+    Status check_xattr(u64 number, const WalkEvent& event, XattrNames& names, Walked& walked);
+    Result<Keep> check_xattr_name(u64 number, const WalkEvent& event, XattrNames& names);
+    Result<Keep> own_value(u64 number, const XattrEntry& entry);
 
     // directories.cpp
     struct Names;
     Status directories();
     Status check_directory(u64 number, const tarnfs_inode& record);
-    enum class Keep : u8 { kAsItIs, kChanged, kNo };
     Status check_entry(u64 directory, InodeFacts& facts, const WalkEvent& event, Names& names,
                        Walked& walked);
     Result<Keep> check_name(u64 directory, const WalkEvent& event, Names& names);

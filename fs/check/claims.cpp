@@ -30,6 +30,7 @@ Status Checker::claim_nodes()
     return for_each_inode([&](u64 number, InodeFacts& known, const tarnfs_inode& record) -> Status {
         if (!known.is(InodeFacts::kUsable))
             return Ok{};
+        TRY(claim_nodes_of<XattrKind>(root_of(number, record, TARNFS_TREE_ATTRIBUTES)));
         if (known.is_directory())
             return claim_nodes_of<DirentKind>(root_of(number, record, TARNFS_TREE_DIRECTORY));
         if (has_block_map(record))

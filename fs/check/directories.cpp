@@ -134,6 +134,7 @@ Status Checker::check_directory(u64 number, const tarnfs_inode& record)
     Names names;
     InodeFacts& known = *facts(number);
     const TreeRoot root = root_of(number, record, TARNFS_TREE_DIRECTORY);
+    Walked xattrs = TRY(walk_xattrs(number, record));
     Walked walked = TRY(start_walk(root));
     for (TreeWalk<DirentKind> walk(volume_, root); auto event = walk.next();) {
         if (event->what == WalkEvent::What::kItem) {
@@ -150,12 +151,11 @@ Status Checker::check_directory(u64 number, const tarnfs_inode& record)
         }
     }
     summary_.node_blocks += walked.nodes;
-    check_blocks_field(number, record, walked);
     if (!walked.damaged && record.size != walked.items)
         if (problem(Fix::kField, "directory %llu: has %llu entries, its record says %llu", number,
                     walked.items, record.size))
             edit(record, [&](tarnfs_inode& r) { r.size = walked.items; });
-    return want_rebuild(number, walked);
+    return finish_inode(number, record, walked, xattrs);
 }
 
 Status Checker::directories()

@@ -72,12 +72,25 @@ TreeRoot Checker::root_of(u64 number, const tarnfs_inode& record, u8 kind) const
     return TreeRoot{address, InodeNumber(number), record.generation, kind};
 }
 
-void Checker::check_blocks_field(u64 number, const tarnfs_inode& record, const Walked& walked)
+void Checker::check_blocks_field(u64 number, const tarnfs_inode& record, u64 blocks)
 {
-    if (!walked.damaged && record.blocks != walked.data + walked.nodes)
-        if (problem(Fix::kField, "inode %llu: has %llu blocks, its record says %llu", number,
-                    walked.data + walked.nodes, record.blocks))
-            edit(record, [&](tarnfs_inode& r) { r.blocks = walked.data + walked.nodes; });
+    if (record.blocks != blocks)
+        if (problem(Fix::kField, "inode %llu: has %llu blocks, its record says %llu", number, blocks,
+                    record.blocks))
+            edit(record, [&](tarnfs_inode& r) { r.blocks = blocks; });
+}
+
+// Where both trees are built anew, the count is right after the next round.
+Status Checker::finish_inode(u64 number, const tarnfs_inode& record, Walked& walked, Walked& xattrs)
+{
+    if (!walked.damaged && !xattrs.damaged)
+        check_blocks_field(number, record, walked.data + walked.nodes + xattrs.data + xattrs.nodes);
+    if (walked.kept)
+        walked.kept->others = xattrs.data + xattrs.nodes;
+    if (xattrs.kept)
+        xattrs.kept->others = walked.data + walked.nodes;
+    TRY(want_rebuild(number, xattrs));
+    return want_rebuild(number, walked);
 }
 
 // ---- the record -------------------------------------------------------------------------------------------
@@ -268,14 +281,14 @@ void Checker::check_link_size(u64 number, const tarnfs_inode& record, const Walk
 
 Status Checker::check_contents(u64 number, const tarnfs_inode& record)
 {
+    Walked xattrs = TRY(walk_xattrs(number, record));
     Walked walked;
     if (has_block_map(record))
         walked = TRY(walk_extents(number, root_of(number, record, TARNFS_TREE_EXTENTS)));
     summary_.data_blocks += walked.data;
     summary_.node_blocks += walked.nodes;
-    check_blocks_field(number, record, walked);
     check_size(number, record, walked);
-    return want_rebuild(number, walked);
+    return finish_inode(number, record, walked, xattrs);
 }
 
 // Notes that a tree is to be built anew, if so.

@@ -23,8 +23,9 @@ u64 expected_links(u64 number, const InodeFacts& facts)
 void Checker::check_links(u64 number, InodeFacts& facts, const tarnfs_inode& record)
 {
     const u64 expected = expected_links(number, facts);
-    // A removed directory is empty.
-    const bool is_removed = record.links == 0 && !(facts.is_directory() && (record.size || record.blocks));
+    // A removed directory is empty, but for its attributes.
+    const bool is_removed = record.links == 0 &&
+                            !(facts.is_directory() && (record.size || (record.blocks && !record.attributes)));
     if (expected == 0 && !is_removed) {
         // Repairing, this comes when nothing else is left.
         if (repair_ && summary_.problems > repair_->detached.size())

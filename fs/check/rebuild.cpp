@@ -67,8 +67,11 @@ Status Checker::swap_root(Salvage& kept, const BuiltTree& built)
     TRY(volume_.media().fence());
     Transaction txn(volume_);
     tarnfs_inode& record = TRY(txn.edit_inode_record(kept.root.record));
-    memcpy(record.root, built.root, sizeof(record.root));
-    record.blocks = kept.data + built.nodes.size();
+    if (kept.root.kind == TARNFS_TREE_ATTRIBUTES)
+        record.attributes = built.root_block.value;
+    else
+        memcpy(record.root, built.root, sizeof(record.root));
+    record.blocks = kept.data + built.nodes.size() + kept.others;
     if (kept.root.kind == TARNFS_TREE_DIRECTORY)
         record.size = kept.items.size();
     note_change(record);
@@ -91,7 +94,7 @@ Status Checker::rebuild_tree(Salvage& kept)
     const InodeFacts* known = facts(kept.root.owner.value);
     if (!known || !known->is(InodeFacts::kUsable))
         return Ok{};  // cleared since
-    if (kept.root.kind == TARNFS_TREE_DIRECTORY)
+    if (kept.root.kind != TARNFS_TREE_EXTENTS)
         kept.settle_names(layout_.hash_seed);
     else
         kept.items.sort();

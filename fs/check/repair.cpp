@@ -205,6 +205,7 @@ const char* describe(Fix fix)
         case Fix::kField: return "Correct the inode's fields";
         case Fix::kContents: return "Cut off what is damaged in the file";
         case Fix::kEntries: return "Remove or move the directory entries";
+        case Fix::kXattrs: return "Remove or move the extended attributes";
         case Fix::kDetached: return "Connect the inode to /lost+found";
         case Fix::kLinks: return "Correct the link count";
         case Fix::kBitmap: return "Correct the bitmap";

@@ -12,6 +12,7 @@
 //   - A block that is claimed twice stays with the inode table, else with a good tree node (which carries its
 //     own place, owner and generation), else with the file of the lowest number. Every other claim is cut
 //     out of its file, which has a hole there.
+//   - An extended attribute whose value lies in a block that something else has goes.
 //   - Of a tree with a damaged node all good items are kept. What only the damaged node reached is lost;
 //   inodes
 //     that it named come to /lost+found.
@@ -45,6 +46,7 @@ enum class Fix : u8 {
     kField,       // counters and other fields of an inode that follow from the rest or mean little
     kContents,    // parts of a file's block map: cut off
     kEntries,     // directory entries: removed, or moved to where they belong
+    kXattrs,      // extended attributes: removed, or moved to where they belong
     kDetached,    // inodes without a name: get one in /lost+found
     kLinks,       // link counts
     kBitmap,      // bitmaps and their counters

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "fs/dir/directory.hpp"
+#include "fs/xattr/xattrs.hpp"
 
 namespace tarn {
 
@@ -62,7 +63,7 @@ void ItemList::sort()
     }
 }
 
-// ---- directories ------------------------------------------------------------------------------------------
+// ---- names ------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -70,9 +71,22 @@ constexpr u64 kDisambiguator = 0xffff;
 
 bool same(Bytes a, Bytes b) { return a.size() == b.size() && memcmp(a.data(), b.data(), a.size()) == 0; }
 
-Bytes name_of(const ItemList& items, usize index)
+// The name of an item, with its name space (0 for a directory's entry).
+struct Named {
+    u8 space;
+    Bytes name;
+
+    u64 key(const u64 seed[2]) const { return space ? xattr_key(seed, space, name) : name_key(seed, name); }
+    bool is(const Named& other) const { return space == other.space && same(name, other.name); }
+};
+
+Named name_of(const ItemList& items, usize index, u8 kind)
 {
-    return decode_entry(Item{items.key(index), items.payload(index)}).name;
+    const Item item{items.key(index), items.payload(index)};
+    if (kind == TARNFS_TREE_DIRECTORY)
+        return Named{0, decode_entry(item).name};
+    const XattrEntry entry = decode_xattr(item);
+    return Named{entry.space, entry.name};
 }
 
 }  // namespace
@@ -80,7 +94,7 @@ Bytes name_of(const ItemList& items, usize index)
 void Salvage::settle_names(const u64 seed[2])
 {
     for (usize i = 0; i < items.size(); i++) {
-        const u64 hash = name_key(seed, name_of(items, i));
+        const u64 hash = name_of(items, i, root.kind).key(seed);
         if ((items.key(i) & ~kDisambiguator) != hash)
             items.set_key(i, hash);
     }
@@ -95,7 +109,7 @@ void Salvage::settle_names(const u64 seed[2])
             least = key;
         }
         for (usize other = first; other < kept; other++)
-            if (same(name_of(all, other), name_of(all, i)))
+            if (name_of(all, other, root.kind).is(name_of(all, i, root.kind)))
                 return true;
         const u64 place = max(key, least);
         if ((place ^ key) > kDisambiguator)
@@ -220,6 +234,23 @@ class Packer {
     Array<byte> buffer_;
 };
 
+// A tree of block nodes only.
+Status build_blocks(Packer& packer, const ItemList& items, BuiltTree& built)
+{
+    if (items.size() == 0)
+        return Ok{};
+    Box<ItemList> below;
+    for (u32 level = 0; level <= TARNFS_TREE_MAX_LEVEL; level++) {
+        Box<ItemList> above = TRY(Box<ItemList>::create());
+        TRY(packer.pack_level(below ? *below : items, level, *above));
+        built.root_block = built.nodes.back();
+        if (above->size() == 1)
+            return Ok{};
+        below = std::move(above);
+    }
+    return Error::kTooLarge;
+}
+
 }  // namespace
 
 Status build_tree(Media& media, const TreeRoot& root, const ItemList& items, BlockSource source,
@@ -227,6 +258,8 @@ Status build_tree(Media& media, const TreeRoot& root, const ItemList& items, Blo
 {
     Packer packer(media, root, source, built);
     TRY(packer.init());
+    if (root.kind == TARNFS_TREE_ATTRIBUTES)
+        return build_blocks(packer, items, built);
     if (packer.pack_root(items, 0))
         return Ok{};
     Box<ItemList> below = TRY(Box<ItemList>::create());

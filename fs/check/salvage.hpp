@@ -53,18 +53,21 @@ void ItemList::remove_if(Drop drop)
 struct Salvage {
     explicit Salvage(const TreeRoot& where) : root(where) {}
 
-    // Directories: puts every entry where its name belongs; of two with one name the first stays.
+    // Directories and attributes: puts everything where its name belongs; of two with one name the first
+    // stays.
     void settle_names(const u64 seed[2]);
 
     TreeRoot root;
     ItemList items;
     u64 data = 0;                   // blocks in them
+    u64 others = 0;                 // blocks that the inode has beside this tree
     Vector<DeviceBlock, 16> nodes;  // good nodes of the old tree
 };
 
 // A tree that nothing points to yet.
 struct BuiltTree {
-    byte root[TARNFS_ROOT_BYTES] = {};  // for the inode's record
+    byte root[TARNFS_ROOT_BYTES] = {};  // for the inode's record: the root node,
+    DeviceBlock root_block;             // or for attributes where it is (0: there is no item)
     Vector<DeviceBlock, 16> nodes;      // stored, not fenced
 };
 

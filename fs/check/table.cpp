@@ -262,7 +262,8 @@ Status Checker::walk_table(const tarnfs_inode& inode)
     summary_.node_blocks += walked.nodes;
     walked.data = summary_.table_blocks;
     walked.damaged |= repair_ && repair_->table_cut;
-    check_blocks_field(TARNFS_INO_TABLE, inode, walked);
+    if (!walked.damaged)
+        check_blocks_field(TARNFS_INO_TABLE, inode, walked.data + walked.nodes);
     return Ok{};
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-// Namespace: attributes of any inode, and the target of a symlink.
+// Namespace: attributes of any inode, plain and extended, and the target of a symlink.
 //
-// Crash argument: attributes, flags and times are one record each. A version is marked as seen in a record before it is
+// Crash argument: attributes, with an extended one if it changes too, flags and times are one record each. A value
+// that needs blocks is durable before. A version is marked as seen in a record before it is
 // handed out, and whatever changes next makes it another one before or with the change: so no state of the inode has the
 // version of another one that somebody has seen. A symlink's target never changes once it is
 // named.
@@ -31,11 +32,37 @@ void set_times(tarnfs_inode& record, const tarn_times& times)
 
 }  // namespace
 
-Status Namespace::set_attributes(Inode& inode, const tarn_attributes& attributes)
+Status Namespace::write_value(const tarn_xattr_change& change, const Inode& inode, DurableValues& durable)
+{
+    if (change.how == TARN_XATTR_REMOVE || change.how == TARN_XATTR_CLEAR)
+        return Ok{};
+    NoFsScope nofs;
+    InFlightBatch in_flight;
+    TRY(Xattrs::write_value(volume_, change.xattr, block_of(inode.record), in_flight));
+    return in_flight.size() ? std::move(in_flight).fence(volume_.media(), durable.blocks) : Status(Ok{});
+}
+
+// The bug of a mutant: without the rest.
+inline Status Namespace::change_apart(Inode& inode, const tarn_xattr_change& change, DurableValues& value)
+{
+    Transaction txn(volume_);
+    TRY(Xattrs(volume_, inode.xattr_tree()).change(txn, change, value));
+    return txn.commit();
+}
+
+Status Namespace::set_attributes(Inode& inode, const tarn_attributes& attributes,
+                                 const tarn_xattr_change* change)
 {
     constexpr u16 kPermissions = 07777;
+    DurableValues value;
+    if (change)
+        TRY(write_value(*change, inode, value));
     InodeLocks locks({&inode});
+    if (change && mutant(Mutant::kAclBeforeMode))
+        TRY(change_apart(inode, *std::exchange(change, nullptr), value));
     Transaction txn(volume_);
+    if (change)
+        TRY(Xattrs(volume_, inode.xattr_tree()).change(txn, *change, value));
     tarnfs_inode& record = TRY(txn.edit_inode_record(inode.record));
     if (!mutant(Mutant::kAttributesNotLogged)) {
         record.mode = static_cast<u16>((record.mode & kTypeMask) | (attributes.mode & kPermissions));
@@ -130,6 +157,34 @@ InodeNumber Namespace::parent(Inode& dir)
     NoFsScope nofs;
     SharedGuard guard(dir.lock);
     return InodeNumber(dir.read().parent);
+}
+
+Result<u32> Namespace::get_xattr(Inode& inode, u8 space, Bytes name, MutableBytes buffer)
+{
+    NoFsScope nofs;
+    SharedGuard guard(inode.lock);
+    return Xattrs(volume_, inode.xattr_tree()).get(space, name, buffer);
+}
+
+Result<u32> Namespace::list_xattrs(Inode& inode, u64 cookie, MutableBytes buffer)
+{
+    NoFsScope nofs;
+    SharedGuard guard(inode.lock);
+    const Xattrs xattrs(volume_, inode.xattr_tree());
+    u32 used = 0;
+    for (;;) {
+        const std::optional<XattrEntry> entry = TRY(xattrs.next(cookie));
+        const usize bytes = entry ? round_up(offsetof(tarn_xattr_name, name) + entry->name.size(), 8) : 0;
+        if (!entry || bytes > buffer.size() - used)
+            return used;
+        auto& packed = *reinterpret_cast<tarn_xattr_name*>(buffer.data() + used);
+        packed.cookie = entry->cookie;
+        packed.space = entry->space;
+        packed.length = static_cast<u8>(entry->name.size());
+        memcpy(packed.name, entry->name.data(), entry->name.size());
+        used += static_cast<u32>(bytes);
+        cookie = entry->cookie + 1;
+    }
 }
 
 Result<u32> Namespace::read_link(Inode& link, MutableBytes buffer)

@@ -2,9 +2,9 @@
 // Namespace: making, linking, removing and looking up. (rename.cpp: rename; attributes.cpp: attributes, link
 // targets.)
 //
-// Crash argument: see namespace.hpp: one transaction each. The target block of a long symlink is durable
-// before the transaction that publishes it; a new inode's record, bitmap bit and entry are in one record, so
-// there is no half-made inode and no entry without one.
+// Crash argument: see namespace.hpp: one transaction each. The target block of a long symlink, and those of
+// long values of extended attributes, are durable before the transaction that publishes them; a new inode's
+// record, bitmap bit and entry are in one record, so there is no half-made inode and no entry without one.
 #include "fs/dir/namespace.hpp"
 
 #include <cstring>
@@ -74,8 +74,8 @@ Result<Namespace::Created> Namespace::create(Inode& dir, Bytes name, const NewIn
     if (!dir.is_directory())
         return Error::kNotDirectory;
     ReservedInode reserved = TRY(fs_.inodes().reserve(dir.number));
-    DurableBatch target;
-    TRY(write_target(what, block_of(reserved.record()), target));
+    DurableValues contents;
+    TRY(write_contents(what, block_of(reserved.record()), contents));
     const Created created{reserved.number(), reserved.generation(), reserved.record()};
 
     InodeLocks locks({&dir});
@@ -92,10 +92,7 @@ Result<Namespace::Created> Namespace::create(Inode& dir, Bytes name, const NewIn
     parent.size++;
     touch_directory(parent, what.now);
     TRY(fill_record(txn, reserved, dir, what));
-    if (target.size()) {
-        const TreeRoot root{created.record, created.number, created.generation, TARNFS_TREE_EXTENTS};
-        TRY(BlockMap(volume_, root).publish(txn, FileBlock(0), target.take(0)));
-    }
+    TRY(add_contents(txn, created, what, contents));
     if (mutant(Mutant::kHalfMadeInode))
         TRY(txn.commit());
     TRY(fs_.inodes().claim(txn, reserved));
@@ -110,12 +107,15 @@ Result<Namespace::Created> Namespace::create_nameless(Inode& dir, const NewInode
     if (!is_valid_mode(what.mode) || !is_type(what.mode, kTypeRegular))
         return Error::kInvalid;
     ReservedInode reserved = TRY(fs_.inodes().reserve(dir.number));
+    DurableValues contents;
+    TRY(write_contents(what, block_of(reserved.record()), contents));
     const Created created{reserved.number(), reserved.generation(), reserved.record()};
     InodeLocks locks({&dir});
     Transaction txn(volume_);
     TRY(fill_record(txn, reserved, dir, what));
     tarnfs_inode& record = TRY(txn.edit_inode_record(reserved.record()));
     record.links = 0;
+    TRY(add_contents(txn, created, what, contents));
     TRY(fs_.inodes().claim(txn, reserved));
     TRY(fs_.inodes().claim_orphan(txn, reserved));
     TRY(txn.commit());
@@ -123,8 +123,37 @@ Result<Namespace::Created> Namespace::create_nameless(Inode& dir, const NewInode
     return created;
 }
 
-// The block of a symlink's target that does not fit into the inode, durable; otherwise nothing.
-Status Namespace::write_target(const NewInode& what, DeviceBlock near, DurableBatch& durable)
+// What a new inode has in blocks: a symlink's target that does not fit into the inode, long values of
+// attributes. Durable, with one fence if there is anything.
+Status Namespace::write_contents(const NewInode& what, DeviceBlock near, DurableValues& durable)
+{
+    if (!is_type(what.mode, kTypeSymlink) && what.xattrs.empty())
+        return Ok{};
+    NoFsScope nofs;
+    InFlightBatch in_flight;
+    TRY(write_target(what, near, in_flight));
+    for (const tarn_xattr& xattr : what.xattrs)
+        TRY(Xattrs::write_value(volume_, xattr, near, in_flight));
+    return in_flight.size() ? std::move(in_flight).fence(volume_.media(), durable.blocks) : Status(Ok{});
+}
+
+// Makes it part of the new inode.
+Status Namespace::add_contents(Transaction& txn, const Created& created, const NewInode& what,
+                               DurableValues& durable)
+{
+    if (is_type(what.mode, kTypeSymlink) && has_tree(what)) {
+        const TreeRoot root{created.record, created.number, created.generation, TARNFS_TREE_EXTENTS};
+        TRY(BlockMap(volume_, root).publish(txn, FileBlock(0), durable.blocks.take(durable.next++)));
+    }
+    const TreeRoot root{created.record, created.number, created.generation, TARNFS_TREE_ATTRIBUTES};
+    if (mutant(Mutant::kCreateBeforeXattrs) && what.xattrs.size())
+        TRY(txn.commit());
+    for (const tarn_xattr& xattr : what.xattrs)
+        TRY(Xattrs(volume_, root).change(txn, {xattr, TARN_XATTR_CREATE}, durable));
+    return Ok{};
+}
+
+Status Namespace::write_target(const NewInode& what, DeviceBlock near, InFlightBatch& in_flight)
 {
     if (!is_type(what.mode, kTypeSymlink))
         return Ok{};
@@ -134,16 +163,13 @@ Status Namespace::write_target(const NewInode& what, DeviceBlock near, DurableBa
         return Error::kNameTooLong;
     if (what.target.size() <= TARNFS_ROOT_BYTES)
         return Ok{};
-    NoFsScope nofs;
     Media& media = volume_.media();
     Reserved reserved = TRY(volume_.reserve(1, near));
     auto filled = std::move(reserved).fill(media, 0, what.target.size(), [&](byte* to, u64 length) {
         tarn_persist_copy(&media.device(), to, what.target.data(), length);
         return length;
     });
-    InFlightBatch in_flight;
-    TRY(in_flight.add(std::move(*filled.token)));
-    return std::move(in_flight).fence(media, durable);
+    return in_flight.add(std::move(*filled.token));
 }
 
 // The whole record of a new inode.

@@ -17,6 +17,7 @@
 #include "fs/core.h"
 #include "fs/dir/directory.hpp"
 #include "fs/filesystem.hpp"
+#include "fs/xattr/xattrs.hpp"
 
 namespace tarn {
 
@@ -27,6 +28,7 @@ struct NewInode {
     u32 device = 0;  // device nodes
     Bytes target;    // symlinks: 1..4095 bytes
     tarn_time now = {};
+    Span<const tarn_xattr> xattrs = {};
 };
 
 struct Rename {
@@ -70,8 +72,10 @@ class Namespace {
     // `moved` and `target` of any sort change names.
     Status exchange(const Rename& what);
 
-    // Makes mode (but the type), owner and times what `attributes` says.
-    Status set_attributes(Inode& inode, const tarn_attributes& attributes);
+    // Makes mode (but the type), owner and times what `attributes` says, and changes an extended attribute if
+    // `change` is not null: an ACL and the mode that goes with it are one change.
+    Status set_attributes(Inode& inode, const tarn_attributes& attributes,
+                          const tarn_xattr_change* change = nullptr);
     // Makes the flags of TARNFS_INODE_USER_FLAGS, as far as the inode's type has them, and the project what is given.
     Status set_flags(Inode& inode, u32 flags, u32 project, const tarn_time& now);
     // Marked as seen, so that the next change makes it another one (fs/inode/inode.hpp: note_change).
@@ -89,14 +93,24 @@ class Namespace {
     // Returns the bytes used, 0 at the end.
     Result<u32> read(Inode& dir, u64 cookie, MutableBytes buffer);
 
+    // An extended attribute's value, as Xattrs::get; their names from `cookie` on as struct tarn_xattr_name,
+    // as read() does.
+    Result<u32> get_xattr(Inode& inode, u8 space, Bytes name, MutableBytes buffer);
+    Result<u32> list_xattrs(Inode& inode, u64 cookie, MutableBytes buffer);
+
   private:
     Status check_project(const Inode& dir, const Inode& inode);
     Status fill_record(Transaction& txn, const ReservedInode& reserved, Inode& dir, const NewInode& what);
-    Status write_target(const NewInode& what, DeviceBlock near, DurableBatch& durable);
+    Status write_target(const NewInode& what, DeviceBlock near, InFlightBatch& in_flight);
+    Status write_contents(const NewInode& what, DeviceBlock near, DurableValues& durable);
+    Status add_contents(Transaction& txn, const Created& created, const NewInode& what,
+                        DurableValues& durable);
+    Status write_value(const tarn_xattr_change& change, const Inode& inode, DurableValues& durable);
     Status drop_link(Transaction& txn, Inode& inode, const tarn_time& now);
     Status check_entry(const Inode& dir, Bytes name, const Inode& inode);
     Status check_target(const Rename& what);
     Status erase_apart(const Rename& what);
+    Status change_apart(Inode& inode, const tarn_xattr_change& change, DurableValues& value);
     Status store_times(Inode& inode, const tarn_times& times);
     Status rename_entries(Transaction& txn, const Rename& what, const ReservedInode* left);
     Status rename_records(Transaction& txn, const Rename& what);

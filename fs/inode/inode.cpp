@@ -32,6 +32,8 @@ TreeRoot Inode::tree() const
     return TreeRoot{record, number, generation, kind};
 }
 
+TreeRoot Inode::xattr_tree() const { return TreeRoot{record, number, generation, TARNFS_TREE_ATTRIBUTES}; }
+
 u32 possible_flags(u32 mode)
 {
     constexpr u32 kOfDirectories = TARNFS_INODE_DIRSYNC | TARNFS_INODE_PROJECT_INHERITED;

@@ -49,6 +49,8 @@ struct Inode {
     const tarnfs_inode& read(const Transaction* txn = nullptr) const;
     // The tree rooted in the record: TARNFS_TREE_DIRECTORY for directories, else TARNFS_TREE_EXTENTS.
     TreeRoot tree() const;
+    // The tree of its extended attributes, whose root the record names.
+    TreeRoot xattr_tree() const;
 
     bool is(u16 type) const { return (read().mode & kTypeMask) == type; }
     bool is_directory() const { return is(kTypeDirectory); }

@@ -11,6 +11,7 @@
 #include "cxxrt/mutant.hpp"
 #include "fs/filesystem.hpp"
 #include "fs/inode/group.hpp"
+#include "fs/xattr/xattrs.hpp"
 
 namespace tarn {
 
@@ -70,7 +71,20 @@ Status InodeTable::free_blocks(Inode& inode, FileBlock first)
     }
 }
 
-// Directories are empty by then, and an empty directory has no block.
+Status InodeTable::free_xattrs(Inode& inode)
+{
+    for (;;) {
+        NoFsScope nofs;
+        ExclusiveGuard guard(inode.lock);
+        if (inode.read().attributes == 0)
+            return Ok{};
+        Transaction txn(volume_);
+        TRY(Xattrs(volume_, inode.xattr_tree()).remove_some(txn));
+        TRY(txn.commit());
+    }
+}
+
+// Directories are empty by then, and an empty directory has no block but for extended attributes.
 Status InodeTable::free_directory_or_blocks(Inode& inode)
 {
     const tarnfs_inode& record = inode.read();
@@ -90,6 +104,8 @@ Status InodeTable::free_directory_or_blocks(Inode& inode)
 Status InodeTable::free(Inode& inode)
 {
     TRY(volume_.may_change());
+    if (inode.read().attributes && !mutant(Mutant::kXattrsLeak))
+        TRY(free_xattrs(inode));
     TRY(free_directory_or_blocks(inode));
     TRY(free_number(inode));
     used_.fetch_sub(1);

@@ -146,6 +146,7 @@ class InodeTable {
     Status drop_last_group();
 
     // orphans.cpp
+    Status free_xattrs(Inode& inode);
     Status free_directory_or_blocks(Inode& inode);
     Status free_number(Inode& inode);
     Result<u64> free_orphans_of(u64 group, Orphans which);

@@ -288,7 +288,7 @@ static int tarn_log_attributes(struct inode *inode)
 	if (entered < 0)
 		return entered;
 	tarn_inode_times(inode, &attributes.times);
-	error = tarn_check(inode->i_sb, tarn_inode_set_attributes(tarn_core(inode), &attributes));
+	error = tarn_check(inode->i_sb, tarn_inode_set_attributes(tarn_core(inode), &attributes, NULL));
 	tarn_leave(entered);
 	return error;
 }

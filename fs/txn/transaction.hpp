@@ -72,7 +72,8 @@ class Transaction {
     // A fresh metadata block: all-zero shadow, logged whole; its run is marked in use by this transaction.
     // `reserved` is one block.
     Result<Shadow&> init_block(Reserved&& reserved);
-    // Marks a run in use; the evidence is the token. Called by BlockMap::publish and TreeBuilder only.
+    // Marks a run in use; the evidence is the token. Called by BlockMap::publish, TreeBuilder and
+    // Xattrs only.
     Status own(Initialised<Durable>&& token);
     // The same for a run whose contents nobody will be shown. Called by BlockMap::allocate only.
     Status own_unwritten(Reserved&& reserved);

@@ -73,14 +73,15 @@ void Model::count_subdirectory(const std::string& path, int by)
     paths_[parent_of(path)]->links += static_cast<u32>(by);
 }
 
-int Model::create(const std::string& path, u32 mode, const std::string& target)
+int Model::create(const std::string& path, u32 mode, const std::string& target, const Values& xattrs)
 {
     if (int error = check_parent(path))
         return error;
     if (find(path))
         return -EEXIST;
     const bool directory = (mode & 0170000) == kDirectory;
-    paths_[path] = std::make_shared<Node>(Node{.mode = mode, .links = directory ? 2u : 1u, .bytes = target});
+    paths_[path] = std::make_shared<Node>(
+        Node{.mode = mode, .links = directory ? 2u : 1u, .bytes = target, .xattrs = xattrs});
     if (directory)
         count_subdirectory(path, 1);
     return 0;
@@ -270,6 +271,25 @@ int Model::set_attributes(const std::string& path, u32 mode, u32 uid)
     found->second->mode = (found->second->mode & 0170000) | mode;
     found->second->uid = uid;
     return 0;
+}
+
+int Model::set_xattr(const std::string& path, const std::string& name, const std::string& value, u32 mode)
+{
+    auto found = paths_.find(path);
+    if (found == paths_.end())
+        return -ENOENT;
+    found->second->xattrs[name] = value;
+    if (mode)
+        found->second->mode = (found->second->mode & 0170000) | mode;
+    return 0;
+}
+
+int Model::remove_xattr(const std::string& path, const std::string& name)
+{
+    auto found = paths_.find(path);
+    if (found == paths_.end())
+        return -ENOENT;
+    return found->second->xattrs.erase(name) ? 0 : -ENODATA;
 }
 
 int Model::store(const std::string& path, u64 offset, u64 word)

@@ -24,7 +24,7 @@ class Model {
     Model(const Model& other);
     Model& operator=(const Model& other);
 
-    int create(const std::string& path, u32 mode, const std::string& target = {});
+    int create(const std::string& path, u32 mode, const std::string& target = {}, const Values& xattrs = {});
     int link(const std::string& from, const std::string& to);
     int unlink(const std::string& path);
     int rmdir(const std::string& path);
@@ -37,6 +37,9 @@ class Model {
     int fallocate(const std::string& path, const Allocation& what);
     int shift(const std::string& path, const Allocation& what);
     int set_attributes(const std::string& path, u32 mode, u32 uid);
+    // With the mode, if it is not 0: an ACL is one thing with it.
+    int set_xattr(const std::string& path, const std::string& name, const std::string& value, u32 mode = 0);
+    int remove_xattr(const std::string& path, const std::string& name);
     // A store through a mapping: until sync the word that was there may come back. `offset` is aligned.
     int store(const std::string& path, u64 offset, u64 word);
     int sync(const std::string& path);

@@ -155,6 +155,31 @@ std::string Mount::read_bytes(Held& inode, const tarn_attributes& attributes)
     return bytes;
 }
 
+Values Mount::read_xattrs(Held& inode)
+{
+    Values values;
+    alignas(8) char buffer[512];
+    for (unsigned long long cookie = 0;;) {
+        const int used = tarn_xattr_list(&inode.inode, cookie, buffer, sizeof buffer);
+        must("list attributes", "", used);
+        if (used == 0)
+            return values;
+        for (int at = 0; at < used;) {
+            const auto& found = *reinterpret_cast<const tarn_xattr_name*>(buffer + at);
+            const tarn_name name{found.name, found.length};
+            const int length = tarn_xattr_get(&inode.inode, found.space, name, nullptr, 0);
+            must("attribute", "", length);
+            std::string value(static_cast<usize>(length), '\0');
+            must(
+                "attribute", "",
+                tarn_xattr_get(&inode.inode, found.space, name, value.data(), static_cast<unsigned>(length)));
+            values[std::to_string(found.space) + "." + std::string(found.name, found.length)] = value;
+            cookie = found.cookie + 1;
+            at += static_cast<int>(round_up(offsetof(tarn_xattr_name, name) + found.length, 8));
+        }
+    }
+}
+
 std::string Mount::visit(Tree& tree, std::map<u64, u64>& first, const std::string& path, u64 number)
 {
     if (tree.paths.size() > 1000)
@@ -168,6 +193,7 @@ std::string Mount::visit(Tree& tree, std::map<u64, u64>& first, const std::strin
               .modified = attributes.times.modify.seconds,
               .changed = attributes.times.change.seconds,
               .bytes = read_bytes(*inode, attributes),
+              .xattrs = read_xattrs(*inode),
               .first = number};
     tree.paths.emplace_back(path.empty() ? "/" : path, std::move(node));
     if ((attributes.mode & 0170000) != 0040000)
@@ -224,14 +250,30 @@ std::string Mount::check()
 
 // ---- changing
 
-void Mount::create(const std::string& path, u32 mode, s64 now, const std::string& target)
+namespace {
+
+tarn_xattr xattr_of(const std::string& name, const std::string& value)
 {
+    const tarn_name its_name{name.data() + 2, static_cast<unsigned>(name.size() - 2)};
+    return {static_cast<u8>(name[0] - '0'), its_name, value.data(), static_cast<unsigned>(value.size())};
+}
+
+}  // namespace
+
+void Mount::create(const std::string& path, u32 mode, s64 now, const std::string& target,
+                   const Values& xattrs)
+{
+    std::vector<tarn_xattr> list;
+    for (const auto& [name, value] : xattrs)
+        list.push_back(xattr_of(name, value));
     Reference dir = find(parent_of(path));
     Locked locked({dir});
     tarn_new_inode what = {};
     what.mode = mode;
     what.now = time_of(now);
     what.target = spelled(target);
+    what.xattrs = list.data();
+    what.xattr_count = static_cast<unsigned>(list.size());
     auto made = std::make_shared<Held>(*this);
     tarn_attributes attributes;
     const std::string name = name_of(path);
@@ -354,7 +396,23 @@ void Mount::set_attributes(const std::string& path, u32 mode, u32 uid, s64 now)
     attributes.mode = (attributes.mode & 0170000) | mode;
     attributes.uid = uid;
     attributes.times.change = time_of(now);
-    must("set attributes of", path, tarn_inode_set_attributes(&inode->inode, &attributes));
+    must("set attributes of", path, tarn_inode_set_attributes(&inode->inode, &attributes, nullptr));
+}
+
+void Mount::set_xattr(const std::string& path, const std::string& name, const std::string* value, u32 mode,
+                      s64 now)
+{
+    Reference inode = find(path);
+    Locked locked({inode});
+    tarn_attributes attributes;
+    tarn_inode_attributes(&inode->inode, &attributes);
+    if (mode)
+        attributes.mode = (attributes.mode & 0170000) | mode;
+    attributes.times.change = time_of(now);
+    const std::string none;
+    const tarn_xattr_change change{xattr_of(name, value ? *value : none),
+                                   value ? TARN_XATTR_EITHER : TARN_XATTR_REMOVE};
+    must("set attribute of", path, tarn_inode_set_attributes(&inode->inode, &attributes, &change));
 }
 
 void Mount::store(const std::string& path, u64 offset, u64 word)

@@ -30,7 +30,8 @@ class Mount {
     // An unmount in order. Only the destructor may follow.
     void close();
 
-    void create(const std::string& path, u32 mode, s64 now, const std::string& target = {});
+    void create(const std::string& path, u32 mode, s64 now, const std::string& target = {},
+                const Values& xattrs = {});
     void link(const std::string& from, const std::string& to, s64 now);
     void unlink(const std::string& path, s64 now);  // rmdir too
     // With `left`, a mode, something is made under the old name.
@@ -41,6 +42,9 @@ class Mount {
     void truncate(const std::string& path, u64 size, s64 now);
     void fallocate(const std::string& path, const Allocation& what, s64 now);
     void set_attributes(const std::string& path, u32 mode, u32 uid, s64 now);
+    // Null: removes it. With the mode, if it is not 0.
+    void set_xattr(const std::string& path, const std::string& name, const std::string* value, u32 mode,
+                   s64 now);
     // A store to a shared mapping: a fault, and the aligned word.
     void store(const std::string& path, u64 offset, u64 word);
     void sync(const std::string& path, s64 now);
@@ -66,6 +70,7 @@ class Mount {
     std::string visit(Tree& tree, std::map<u64, u64>& first, const std::string& path, u64 number);
     template <class Call>
     void call_rename(const std::string& from, const std::string& to, s64 now, Call call);
+    Values read_xattrs(Held& inode);
     std::string read_bytes(Held& inode, const tarn_attributes& attributes);
 
     tarn_device device_;

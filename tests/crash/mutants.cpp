@@ -37,6 +37,7 @@ constexpr Harmless kHarmless[] = {
     {"Namespace::write_target", "});",
      "the zeroes behind a symlink's target are nobody's; the same statement (fill_run) is missed in "
      "write(2)"},
+    {"Xattrs::write_value", "});", "nor are the zeroes behind a value's end"},
     {"File::shrink", "zero_behind",
      "who maps the block may see these zeroes, but nobody relies on them after a power cut: growth zeroes "
      "again"},
@@ -63,6 +64,11 @@ constexpr Known kKnown[] = {
     {kAttributesNotLogged, "media attributes differing from the cache", "chmod and chown change memory only"},
     {kTimesNotLogged, "media attributes differing from the cache", "fsync keeps times in memory"},
     {kTimesInPlace, "logged bytes change only by log", "fsync stores times in place"},
+    {kXattrNotWrittenBack, "missing fence between data and record", "values of extended attributes"},
+    {kXattrKeepsOldValue, "extended attributes", "a value that is replaced keeps its blocks"},
+    {kXattrsLeak, "extended attributes", "freeing an inode leaves them behind"},
+    {kAclBeforeMode, "extended attributes", "an ACL ahead of its mode"},
+    {kCreateBeforeXattrs, "extended attributes", "a new inode ahead of what it is made with"},
     {kSizeFromStaleEnd, "several descriptors growing one file", "a write sets the size to where it ended"},
     {kShrinkZeroesFirst, "truncate", "the rest of the block is zeroed before the size is committed"},
     {kShrinkForgetsDirty, "truncate", "dirty pages are forgotten while the file still has them"},

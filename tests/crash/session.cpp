@@ -120,8 +120,8 @@ void Session::shift(const std::string& path, const Allocation& what)
     run(model_.shift(path, what), [&] { mount_->fallocate(path, what, now()); });
 }
 
-// A file and a second name of it, one with a hole, a directory with something in it, an empty one, both sorts
-// of symlink.
+// A file and a second name of it, one with a hole, a directory with something in it, an empty one, a symlink;
+// two have extended attributes.
 void Session::populate()
 {
     create("/f");
@@ -132,8 +132,11 @@ void Session::populate()
     mkdir("/d");
     create("/d/x");
     write("/d/x", 0, 100);
+    set_xattr("/d/x", "1.short", 50);
+    set_xattr("/d/x", "1.long", 5000);
     mkdir("/d/sub");
     mkdir("/e");
+    set_xattr("/e", "2.only", 20);
     symlink("/s", 5);
     link("/f", "/h");
 }

@@ -18,9 +18,25 @@ class Session {
     void create(const std::string& path) { make(path, 0100644); }
     void mkdir(const std::string& path) { make(path, 0040755); }
     void symlink(const std::string& path, usize length) { make(path, 0120777, std::string(length, 't')); }
-    void make(const std::string& path, u32 mode, const std::string& target = {})
+    void make(const std::string& path, u32 mode, const std::string& target = {}, const Values& xattrs = {})
     {
-        run(model_.create(path, mode, target), [&] { mount_->create(path, mode, now(), target); });
+        run(model_.create(path, mode, target, xattrs),
+            [&] { mount_->create(path, mode, now(), target, xattrs); });
+    }
+    // Made with an ACL and a label, whose value is of that many bytes.
+    void create_labelled(const std::string& path, u64 length)
+    {
+        make(path, 0100640, {}, {{"4.acl", pattern(60)}, {"3.label", pattern(length)}});
+    }
+    void set_xattr(const std::string& path, const std::string& name, u64 length, u32 mode = 0)
+    {
+        const std::string value = pattern(length);
+        run(model_.set_xattr(path, name, value, mode),
+            [&] { mount_->set_xattr(path, name, &value, mode, now()); });
+    }
+    void remove_xattr(const std::string& path, const std::string& name)
+    {
+        run(model_.remove_xattr(path, name), [&] { mount_->set_xattr(path, name, nullptr, 0, now()); });
     }
     void link(const std::string& from, const std::string& to)
     {

@@ -68,7 +68,7 @@ bool is_either(s64 found, s64 before, s64 after) { return found == before || fou
 bool same_attributes(const Node& found, const Node& other)
 {
     return found.mode == other.mode && found.uid == other.uid && found.links == other.links &&
-           found.first == other.first;
+           found.xattrs == other.xattrs && found.first == other.first;
 }
 
 std::string first_difference(const Tree& found, const Tree& before, const Tree& after)
@@ -136,6 +136,8 @@ u64 Tree::digest() const
         hash = mix(hash, u64{node.links} << 32 | node.first);
         hash = mix(mix(hash, static_cast<u64>(node.modified)), static_cast<u64>(node.changed));
         hash = mix(hash, node.bytes);
+        for (const auto& [name, value] : node.xattrs)
+            hash = mix(mix(hash, name), value);
     }
     return hash;
 }
@@ -150,6 +152,8 @@ std::string Tree::text() const
                       node.mode, node.uid, node.links, node.bytes.size(), node.first, node.modified,
                       node.changed);
         text += line;
+        for (const auto& [name, value] : node.xattrs)
+            text += "    " + name + ", " + std::to_string(value.size()) + " bytes\n";
     }
     return text;
 }

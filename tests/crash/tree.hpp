@@ -12,6 +12,9 @@
 
 namespace tarn::crash {
 
+// Extended attributes: by name space, a dot, and name.
+using Values = std::map<std::string, std::string>;
+
 struct Node {
     u32 mode = 0;
     u32 uid = 0;
@@ -19,7 +22,8 @@ struct Node {
     s64 modified = 0;
     s64 changed = 0;
     std::string bytes = {};  // contents of a file, target of a symlink
-    u64 first = 0;           // index of the first path that leads here: names of one inode have the same
+    Values xattrs = {};
+    u64 first = 0;  // index of the first path that leads here: names of one inode have the same
 
     bool is_file() const { return (mode & 0170000) == 0100000; }
     bool operator==(const Node&) const = default;

@@ -324,7 +324,7 @@ int Vfs::set_mode(Node& node, u32 mode)
     tarn_attributes wanted = node.attributes;
     wanted.mode = node.type() | mode;
     wanted.times.change = tick();
-    const int error = seen(tarn_inode_set_attributes(node.file.inode(), &wanted));
+    const int error = seen(tarn_inode_set_attributes(node.file.inode(), &wanted, nullptr));
     refresh(node);
     return error;
 }

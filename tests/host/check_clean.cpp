@@ -30,14 +30,15 @@ TEST(CheckClean, APopulatedFileSystem)
     EXPECT_EQ(checked.text(), "");
     const CheckSummary& s = checked.summary;
     EXPECT_EQ(s.problems, 0u);
-    EXPECT_EQ(s.directories, 13u);
-    EXPECT_EQ(s.files, 204u);  // the orphan is one
+    EXPECT_EQ(s.directories, 14u);
+    EXPECT_EQ(s.files, 205u);  // the orphan is one
     EXPECT_EQ(s.symlinks, 2u);
     EXPECT_EQ(s.others, 2u);
-    EXPECT_EQ(s.inodes, 13u + 204 + 2 + 2);
+    EXPECT_EQ(s.inodes, 14u + 205 + 2 + 2);
     EXPECT_EQ(s.orphans, 1u);
-    EXPECT_EQ(s.entries, 200u + 3 + 12 + 2 + 1 + 2);
-    EXPECT_EQ(s.data_blocks, 300u + 600 + 3 + 1 + 20);
+    EXPECT_EQ(s.entries, 200u + 3 + 2 + 12 + 2 + 1 + 2);
+    EXPECT_EQ(s.xattrs, 40u + 2 + 1);
+    EXPECT_EQ(s.data_blocks, 300u + 600 + 3 + 1 + 20 + 4 * 2 + 3 + 3 + 2);
 }
 
 TEST(CheckClean, BlocksAddUp)
@@ -87,7 +88,7 @@ TEST(CheckClean, OrphansGoWithTheNextMount)
     const Checked checked = check_device(fs.device());
     EXPECT_EQ(checked.text(), "");
     EXPECT_EQ(checked.summary.orphans, 0u);
-    EXPECT_EQ(checked.summary.files, 203u);
+    EXPECT_EQ(checked.summary.files, 204u);
 }
 
 TEST(CheckClean, ManyInodeChunksComeAndGo)

@@ -21,6 +21,17 @@ const std::map<std::string, std::vector<std::string>> kHarmed = {
     {"NodeOwner", {"/files/holes"}},
     {"NodeKeys", {"/files/holes"}},
     {"NodeShared", {"/files/whole", "/second-name"}},
+    {"XattrRoot", {"/files/labelled"}},
+    {"XattrRootShared", {"/files/labelled"}},
+    {"XattrRootEmpty", {"/files/labelled"}},
+    {"XattrRootLost", {"/files/labelled"}},
+    {"XattrLeaf", {"/files/tagged"}},
+    {"XattrSpace", {"/files/labelled"}},
+    {"XattrName", {"/files/labelled"}},  // it has the name that the damage gave it
+    {"XattrTwice", {"/files/tagged"}},
+    {"XattrValueShared", {"/files/labelled"}},
+    {"XattrValueRepeated", {"/files/labelled"}},
+    {"XattrValueOutside", {"/files/labelled"}},
     {"EntryToNothing", {"/files/d0/d1/d2"}},  // in lost+found
     {"EntryToRoot", {"/files/d0/d1/d2"}},
     {"EntryName", {"/files/d0/d1/d2"}},  // under the name that the damage gave it

@@ -163,8 +163,31 @@ TEST_F(CostNames, Attributes)
         wanted.mode = i % 2 ? 0600 : 0644;
         wanted.uid = static_cast<unsigned>(i);
         wanted.times = {tick(), now, now};
-        add(mode, [&] { must(tarn_inode_set_attributes(&node->inode, &wanted)); });
+        add(mode, [&] { must(tarn_inode_set_attributes(&node->inode, &wanted, nullptr)); });
         add(same, [&] { must(tarn_inode_write_times(&node->inode, &wanted.times)); });
+    }
+    close(std::move(node));
+}
+
+TEST_F(CostNames, Xattrs)
+{
+    auto node = file(&dir->inode, "file");
+    CostRow first("first extended attribute, 40 bytes"), over("extended attribute of 40 bytes replaced"),
+        longer("extended attribute of 5000 bytes replaced"),
+        last("removal of the last extended attribute");
+    auto change = [&](unsigned size, tarn_xattr_how how) {
+        tarn_attributes wanted = node->attributes;
+        wanted.times.change = tick();
+        const std::string value(size, static_cast<char>(wanted.times.change.seconds));
+        const tarn_xattr_change what{{TARN_XATTR_USER, {"name", 4}, value.data(), size}, how};
+        must(tarn_inode_set_attributes(&node->inode, &wanted, &what));
+    };
+    for (int i = 0; i < kSamples; i++) {
+        add(first, [&] { change(40, TARN_XATTR_CREATE); });
+        add(over, [&] { change(40, TARN_XATTR_REPLACE); });
+        change(5000, TARN_XATTR_REPLACE);
+        add(longer, [&] { change(5000, TARN_XATTR_REPLACE); });
+        add(last, [&] { change(0, TARN_XATTR_REMOVE); });
     }
     close(std::move(node));
 }

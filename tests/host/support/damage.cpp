@@ -81,6 +81,36 @@ InodeNumber deepest(TestFileSystem& fs)
     return path(fs, {"files", "d0", "d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8", "d9"});
 }
 
+InodeNumber tagged(TestFileSystem& fs) { return path(fs, {"files", "tagged"}); }
+InodeNumber labelled(TestFileSystem& fs) { return path(fs, {"files", "labelled"}); }
+unsigned char* xattr_root(TestFileSystem& fs, InodeNumber number)
+{
+    return reinterpret_cast<unsigned char*>(fs.device().block(fs.record(number).attributes));
+}
+// An attribute of the directory that has two, in its only node: the one whose value has blocks, or the other.
+tarnfs_xattr_item& xattr_item(TestFileSystem& fs, bool large)
+{
+    for (u32 slot = 0; slot < 2; slot++) {
+        auto& item =
+            item_of<tarnfs_xattr_item>(xattr_root(fs, labelled(fs)), sizeof(tarnfs_block_node), slot);
+        if ((item.value_length > TARNFS_XATTR_INLINE) == large)
+            return item;
+    }
+    throw std::runtime_error("no such attribute");
+}
+tarn_u64* value_blocks(TestFileSystem& fs)
+{
+    return reinterpret_cast<tarn_u64*>(&xattr_item(fs, true)) + XattrKind::value_at(5) / 8;
+}
+// A leaf of the file that has many.
+unsigned char* xattr_leaf(TestFileSystem& fs)
+{
+    auto* root = xattr_root(fs, tagged(fs));
+    EXPECT_GT(reinterpret_cast<tarnfs_node*>(root)->level, 0);
+    const auto& child = item_of<tarnfs_child_item>(root, sizeof(tarnfs_block_node), 0);
+    return reinterpret_cast<unsigned char*>(fs.device().block(child.block));
+}
+
 std::vector<Damage> all_damages()
 {
     return {
@@ -128,8 +158,8 @@ std::vector<Damage> all_damages()
         {"ChunkCut", "not all of their blocks are there",
          [](TestFileSystem& fs) {
              auto& table = fs.device().at<tarnfs_inode>(layout_of(fs).system_block.value);
-             auto& last = item_of<tarnfs_extent_item>(table.root, sizeof(tarnfs_node),
-                                                      root_node(table).count - 1u);
+             auto& last =
+                 item_of<tarnfs_extent_item>(table.root, sizeof(tarnfs_node), root_node(table).count - 1u);
              last.value -= u64{1} << TARNFS_EXTENT_BLOCK_BITS;
              TestFileSystem::seal(table);
          }},
@@ -192,7 +222,7 @@ std::vector<Damage> all_damages()
          [](TestFileSystem& fs) { edit(fs, whole(fs), [](tarnfs_inode& i) { i.parent = 9; }); }},
         {"LinkCount", "link count is 3, but 2 were found",
          [](TestFileSystem& fs) { edit(fs, whole(fs), [](tarnfs_inode& i) { i.links++; }); }},
-        {"DirectoryLinkCount", "link count is 1, but 3 were found",
+        {"DirectoryLinkCount", "link count is 1, but 4 were found",
          [](TestFileSystem& fs) { edit(fs, path(fs, {"files"}), [](tarnfs_inode& i) { i.links = 1; }); }},
         {"SymlinkEmpty", "symbolic link with a target of 0 bytes",
          [](TestFileSystem& fs) {
@@ -244,6 +274,56 @@ std::vector<Damage> all_damages()
                  first_extent(i).value = node | u64{1} << TARNFS_EXTENT_BLOCK_BITS;
              });
          }},
+
+        {"XattrRoot", "root outside of the data area",
+         [](TestFileSystem& fs) { edit(fs, labelled(fs), [](tarnfs_inode& i) { i.attributes = 7; }); }},
+        {"XattrRootShared", "attributes: block ",
+         [](TestFileSystem& fs) {
+             const u64 theirs = fs.record(tagged(fs)).attributes;
+             edit(fs, labelled(fs), [&](tarnfs_inode& i) { i.attributes = theirs; });
+         }},
+        {"XattrRootEmpty", "empty tree node",
+         [](TestFileSystem& fs) {
+             auto& node = *reinterpret_cast<tarnfs_node*>(xattr_root(fs, labelled(fs)));
+             node.count = node.dead = 0;
+             node.heap = kBlockSize;
+         }},
+        {"XattrRootLost", "marked in use, but nothing uses them",
+         [](TestFileSystem& fs) { edit(fs, labelled(fs), [](tarnfs_inode& i) { i.attributes = 0; }); }},
+        {"XattrLeaf", "no tree node of this kind",
+         [](TestFileSystem& fs) {
+             reinterpret_cast<tarnfs_node*>(xattr_leaf(fs))->kind = TARNFS_TREE_DIRECTORY;
+         }},
+        {"XattrSpace", "extended attribute of an unknown name space",
+         [](TestFileSystem& fs) { xattr_item(fs, false).space = 9; }},
+        {"XattrName", "attribute 'security.mabel' is not where its name belongs",
+         [](TestFileSystem& fs) { xattr_item(fs, false).name[0] ^= 1; }},
+        {"XattrTwice", "is there twice",
+         [](TestFileSystem& fs) {
+             auto* leaf = xattr_leaf(fs);
+             auto& first = item_of<tarnfs_xattr_item>(leaf, sizeof(tarnfs_block_node), 0);
+             for (u32 slot = 1;; slot++) {
+                 auto& other = item_of<tarnfs_xattr_item>(leaf, sizeof(tarnfs_block_node), slot);
+                 if (XattrKind::bytes(reinterpret_cast<byte*>(&first), kBlockSize) !=
+                     XattrKind::bytes(reinterpret_cast<byte*>(&other), kBlockSize))
+                     continue;
+                 std::memcpy(&other, &first, XattrKind::bytes(reinterpret_cast<byte*>(&first), kBlockSize));
+                 // It stands behind the first.
+                 auto* slots = reinterpret_cast<u16*>(leaf + sizeof(tarnfs_block_node));
+                 for (u32 at = slot; at > 1; at--)
+                     std::swap(slots[at], slots[at - 1]);
+                 other.key = first.key + 1;
+                 return;
+             }
+         }},
+        {"XattrValueShared", "used as value of",
+         [](TestFileSystem& fs) { value_blocks(fs)[0] = fs.record(tagged(fs)).attributes; }},
+        {"XattrValueRepeated", "used as value of",
+         [](TestFileSystem& fs) { value_blocks(fs)[1] = value_blocks(fs)[0]; }},
+        {"XattrValueOutside", "whose value is outside of the data area",
+         [](TestFileSystem& fs) { value_blocks(fs)[2] = 5; }},
+        {"XattrBlocks", "has 4 blocks, its record says 5",
+         [](TestFileSystem& fs) { edit(fs, labelled(fs), [](tarnfs_inode& i) { i.blocks++; }); }},
 
         {"RootGone", "there is no root directory",
          [](TestFileSystem& fs) { edit(fs, kRoot, [](tarnfs_inode& i) { i.mode = kTypeRegular | 0644; }); }},

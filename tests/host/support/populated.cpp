@@ -129,6 +129,18 @@ void TestFileSystem::fill(InodeNumber number, u64 first_block, u64 count)
     }
 }
 
+void TestFileSystem::set_xattr(InodeNumber number, u8 space, const std::string& name,
+                               const std::string& value)
+{
+    auto inode = open_inode(number);
+    tarn_attributes attributes{};
+    Namespace(*fs_).attributes(*inode, attributes);
+    const tarn_name its_name{name.data(), static_cast<unsigned>(name.size())};
+    const tarn_xattr_change change{{space, its_name, value.data(), static_cast<unsigned>(value.size())},
+                                   TARN_XATTR_EITHER};
+    must(Namespace(*fs_).set_attributes(*inode, attributes, &change), "set attribute");
+}
+
 tarnfs_inode& TestFileSystem::record(InodeNumber number)
 {
     auto found = must(fs_->inodes().find(number), "find inode");
@@ -164,7 +176,15 @@ void populate(TestFileSystem& fs, u64 seed)
     fs.create(deep, "fifo", kTypeFifo | 0600);
     fs.create(deep, "null", kTypeCharacter | 0666);
     fs.rename(deep, "fifo", kRoot, "moved-fifo");
+    const InodeNumber tagged = fs.file(files, "tagged");
+    for (int i = 0; i < 40; i++)
+        fs.set_xattr(tagged, TARN_XATTR_USER, "attribute-" + std::to_string(i),
+                     std::string(i % 8 ? 100 + i : 5000 + i * 100, 'v'));
+    const InodeNumber labelled = fs.mkdir(files, "labelled");
+    fs.set_xattr(labelled, TARN_XATTR_SECURITY, "label", "a label");
+    fs.set_xattr(labelled, TARN_XATTR_TRUSTED, "large", std::string(9000, 'l'));
     const InodeNumber gone = fs.file(kRoot, "orphan");
+    fs.set_xattr(gone, TARN_XATTR_USER, "gone", std::string(4097, 'g'));
     fs.fill(gone, 0, 20);
     fs.unlink(kRoot, "orphan");
 }

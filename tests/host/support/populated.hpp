@@ -44,6 +44,8 @@ class TestFileSystem {
     void rename(InodeNumber from, const std::string& name, InodeNumber to, const std::string& new_name);
     // Fills a hole of a file with zeroed blocks, extent by extent, and makes the size cover it.
     void fill(InodeNumber file, u64 first_block, u64 count);
+    // An extended attribute; `space` is TARN_XATTR_*.
+    void set_xattr(InodeNumber inode, u8 space, const std::string& name, const std::string& value);
     InodeNumber find(InodeNumber dir, const std::string& name);
 
     // The record as it is on the media, to look at or to damage.
@@ -60,7 +62,8 @@ class TestFileSystem {
 };
 
 // A bit of everything: directories with many entries and with few, fragmented and long files, holes, links of
-// all kinds, long names, special files, several chunks of inodes, an orphan. The same for equal seeds.
+// all kinds, long names, special files, several chunks of inodes, extended attributes, an orphan that has
+// some, too. The same for equal seeds.
 void populate(TestFileSystem& fs, u64 seed = 1);
 // A populated file system of kTestBlocks blocks, unmounted; the orphan is still there. Made once.
 const std::vector<std::byte>& populated_image();

@@ -70,6 +70,25 @@ std::string target_of(FileSystem& fs, Inode& link)
     return length ? std::string(target.data(), length.value()) : describe(length.error());
 }
 
+// Names and values, by position.
+std::string xattrs_of(FileSystem& fs, Inode& inode)
+{
+    std::string all;
+    const Xattrs xattrs(fs.volume(), inode.xattr_tree());
+    for (u64 cookie = 0;;) {
+        auto entry = xattrs.next(cookie);
+        if (!entry || !entry.value())
+            return entry ? all : all + describe(entry.error());
+        const XattrEntry& e = *entry.value();
+        std::string value(e.length, '\0');
+        auto got =
+            xattrs.get(e.space, e.name, MutableBytes(reinterpret_cast<byte*>(value.data()), value.size()));
+        all += std::string(reinterpret_cast<const char*>(e.name.data()), e.name.size()) + "=" +
+               (got ? value : std::string(describe(got.error()))) + ";";
+        cookie = e.cookie + 1;
+    }
+}
+
 Seen look_at(FileSystem& fs, Inode& inode)
 {
     const tarnfs_inode& record = inode.read();
@@ -80,6 +99,7 @@ Seen look_at(FileSystem& fs, Inode& inode)
         seen.contents = file_contents(fs, inode);
     if (inode.is(kTypeSymlink))
         seen.contents = target_of(fs, inode);
+    seen.contents += xattrs_of(fs, inode);
     return seen;
 }
 
