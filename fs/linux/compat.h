@@ -7,6 +7,7 @@
 #define TARN_LINUX_COMPAT_H
 
 #include <linux/fs.h>
+#include <linux/posix_acl_xattr.h>
 #include <linux/version.h>
 
 #ifndef __LITTLE_ENDIAN
@@ -44,6 +45,24 @@ TARN_TIME_ACCESSORS(ctime, i_ctime)
 #define inode_get_ctime		       tarn_inode_get_ctime
 #define inode_set_ctime_to_ts	       tarn_inode_set_ctime
 #define inode_set_ctime_current(inode) tarn_inode_set_ctime(inode, current_time(inode))
+#endif
+
+/* ACLs: since 6.2 filesystems get them by inode and set them by dentry; before, system.posix_acl_* had handlers. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+typedef struct dentry tarn_acl_target;
+static inline struct inode *tarn_acl_inode(struct dentry *target)
+{
+	return d_inode(target);
+}
+#define TARN_ACL_XATTR_HANDLERS
+#else
+typedef struct inode tarn_acl_target;
+static inline struct inode *tarn_acl_inode(struct inode *target)
+{
+	return target;
+}
+#define get_inode_acl get_acl
+#define TARN_ACL_XATTR_HANDLERS &posix_acl_access_xattr_handler, &posix_acl_default_xattr_handler,
 #endif
 
 /* The super block knows how long its uuid is since 6.9, and then has the kernel answer FS_IOC_GETFSUUID and

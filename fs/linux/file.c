@@ -498,6 +498,9 @@ const struct inode_operations tarn_file_inode_operations = {
 	.fiemap = tarn_fiemap,
 	.fileattr_get = tarn_fileattr_get,
 	.fileattr_set = tarn_fileattr_set,
+	.listxattr = tarn_listxattr,
+	.get_inode_acl = tarn_get_inode_acl,
+	.set_acl = tarn_set_acl,
 };
 
 const struct file_operations tarn_file_operations = {

@@ -150,6 +150,10 @@ void tarn_inode_refresh(struct inode *inode);
 /* The VFS inode's times, for core calls that log them. */
 void tarn_inode_times(struct inode *inode, struct tarn_times *times);
 
+/* Changes an extended attribute and makes the mode `mode`: durable, with the change time, or an error and nothing is
+ * changed. i_rwsem held exclusive. */
+int tarn_change_xattr(struct inode *inode, umode_t mode, const struct tarn_xattr_change *change);
+
 /* Everything of setattr but the size, after setattr_prepare: applies `attr` to the VFS inode and makes it
  * durable. i_rwsem held exclusive. */
 int tarn_setattr_attributes(tarn_idmap *idmap, struct inode *inode, struct iattr *attr);
@@ -171,6 +175,42 @@ void tarn_inode_apply_flags(struct inode *inode, u32 media);
 /* inode_operations::fileattr_get and fileattr_set of files and directories. */
 int tarn_fileattr_get(struct dentry *dentry, struct fileattr *fa);
 int tarn_fileattr_set(tarn_idmap *idmap, struct dentry *dentry, struct fileattr *fa);
+
+/* ---- xattr.c and acl.c -------------------------------------------------------------------------------- */
+
+extern const struct xattr_handler *tarn_xattr_handlers[];
+ssize_t tarn_listxattr(struct dentry *dentry, char *list, size_t size);
+/* The value of an attribute, whose name is without its prefix. Returns its length. `size` 0: nothing is copied. */
+int tarn_xattr_read(struct inode *inode, unsigned int space, const char *name, void *buffer, size_t size);
+
+/* inode_operations of what may have ACLs. */
+struct posix_acl *tarn_get_inode_acl(struct inode *inode, int type, bool rcu);
+int tarn_set_acl(tarn_idmap *idmap, tarn_acl_target *target, struct posix_acl *acl, int type);
+
+/* What an inode's mode, changed to i_mode already, makes of its access ACL, if it has one; zero it before. Both are to be
+ * logged together; then, with the outcome, tarn_finish_chmod_acl. */
+struct tarn_acl_change {
+	struct tarn_xattr_change change;
+	struct posix_acl *acl; /* NULL: there is nothing to change */
+};
+int tarn_chmod_acl(struct inode *inode, struct tarn_acl_change *change);
+void tarn_finish_chmod_acl(struct inode *inode, struct tarn_acl_change *change, int error);
+
+/* What a new inode is made with: ACLs from its directory, labels from the security module. */
+struct tarn_new_xattrs {
+	unsigned int count;
+	unsigned int acls; /* the first of them */
+	struct posix_acl *access_acl, *default_acl;
+	struct tarn_xattr list[8];
+};
+/* Finds out, and what its mode is then. Whatever it returns, tarn_put_new_xattrs is to be called. */
+int tarn_new_xattrs(struct inode *dir, const struct qstr *name, struct inode *inode, struct tarn_new_xattrs *xattrs);
+int tarn_inherit_acls(struct inode *dir, struct inode *inode, struct tarn_new_xattrs *xattrs);
+void tarn_put_new_xattrs(struct tarn_new_xattrs *xattrs);
+/* The inode has been made with them. */
+void tarn_cache_new_xattrs(struct inode *inode, const struct tarn_new_xattrs *xattrs);
+/* The inode has no extended attribute: nobody needs to ask. */
+void tarn_cache_no_xattrs(struct inode *inode);
 
 /* ---- debug.c ------------------------------------------------------------------------------------------ */
 

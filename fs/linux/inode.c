@@ -132,7 +132,10 @@ static int tarn_inode_read(struct inode *inode, const u32 *handle)
 	if (error)
 		return tarn_check(inode->i_sb, error);
 	tarn_vfs(inode)->has_core = true;
-	return tarn_inode_setup(inode, &attributes);
+	error = tarn_inode_setup(inode, &attributes);
+	if (!error && !tarn_inode_has_xattrs(tarn_core(inode)))
+		tarn_cache_no_xattrs(inode);
+	return error;
 }
 
 static struct inode *tarn_iget_as(struct super_block *sb, u64 number, const u32 *handle)
@@ -275,8 +278,8 @@ int tarn_fsync_metadata(struct file *file, loff_t start, loff_t end, int datasyn
 	return datasync ? 0 : sync_inode_metadata(file_inode(file), 1);
 }
 
-/* Makes the media say what the VFS inode says. */
-static int tarn_log_attributes(struct inode *inode)
+/* Makes the media say what the VFS inode says, and changes an extended attribute if `change` is not NULL. */
+static int tarn_log_attributes(struct inode *inode, const struct tarn_xattr_change *change)
 {
 	struct tarn_attributes attributes = {
 		.mode = inode->i_mode,
@@ -288,22 +291,43 @@ static int tarn_log_attributes(struct inode *inode)
 	if (entered < 0)
 		return entered;
 	tarn_inode_times(inode, &attributes.times);
-	error = tarn_check(inode->i_sb, tarn_inode_set_attributes(tarn_core(inode), &attributes, NULL));
+	error = tarn_check(inode->i_sb, tarn_inode_set_attributes(tarn_core(inode), &attributes, change));
 	tarn_leave(entered);
+	return error;
+}
+
+int tarn_change_xattr(struct inode *inode, umode_t mode, const struct tarn_xattr_change *change)
+{
+	struct timespec64 ctime = inode_get_ctime(inode);
+	umode_t old_mode = inode->i_mode;
+	int error;
+
+	inode->i_mode = mode;
+	inode_set_ctime_current(inode);
+	error = tarn_log_attributes(inode, change);
+	if (error) {
+		inode->i_mode = old_mode;
+		inode_set_ctime_to_ts(inode, ctime);
+	}
 	return error;
 }
 
 int tarn_setattr_attributes(tarn_idmap *idmap, struct inode *inode, struct iattr *attr)
 {
+	struct tarn_acl_change acl = {};
 	struct timespec64 atime = inode_get_atime(inode), mtime = inode_get_mtime(inode),
 			  ctime = inode_get_ctime(inode);
 	umode_t mode = inode->i_mode;
 	kuid_t uid = inode->i_uid;
 	kgid_t gid = inode->i_gid;
-	int error;
+	int error = 0;
 
 	setattr_copy(idmap, inode, attr);
-	error = tarn_log_attributes(inode);
+	if (attr->ia_valid & ATTR_MODE)
+		error = tarn_chmod_acl(inode, &acl);
+	if (!error)
+		error = tarn_log_attributes(inode, acl.acl ? &acl.change : NULL);
+	tarn_finish_chmod_acl(inode, &acl, error);
 	if (!error)
 		return 0;
 	inode->i_mode = mode;
@@ -381,9 +405,13 @@ const struct inode_operations tarn_link_inode_operations = {
 	.get_link = simple_get_link,
 	.setattr = tarn_setattr,
 	.getattr = tarn_getattr,
+	.listxattr = tarn_listxattr,
 };
 
 const struct inode_operations tarn_special_inode_operations = {
 	.setattr = tarn_setattr,
 	.getattr = tarn_getattr,
+	.listxattr = tarn_listxattr,
+	.get_inode_acl = tarn_get_inode_acl,
+	.set_acl = tarn_set_acl,
 };

@@ -63,8 +63,8 @@ static int tarn_publish(struct inode **made, const struct tarn_attributes *attri
 }
 
 /* `dentry` is NULL for an inode without a name. */
-static int tarn_create_in(struct inode *dir, struct dentry *dentry, struct inode **made, unsigned int device,
-			  struct tarn_name target)
+static int tarn_create_with(struct inode *dir, struct dentry *dentry, struct inode **made, unsigned int device,
+			    struct tarn_name target, const struct tarn_new_xattrs *xattrs)
 {
 	struct inode *inode = *made;
 	struct tarn_new_inode what = {
@@ -74,6 +74,8 @@ static int tarn_create_in(struct inode *dir, struct dentry *dentry, struct inode
 		.device = device,
 		.target = target,
 		.now = tarn_now(dir),
+		.xattrs = xattrs->list,
+		.xattr_count = xattrs->count,
 	};
 	struct tarn_attributes attributes;
 	int error, entered = tarn_enter(dir->i_sb);
@@ -88,9 +90,24 @@ static int tarn_create_in(struct inode *dir, struct dentry *dentry, struct inode
 		if (dentry)
 			tarn_inode_refresh(dir);
 		error = tarn_publish(made, &attributes);
+		if (!error)
+			tarn_cache_new_xattrs(*made, xattrs);
 	}
 	tarn_leave(entered);
 	return tarn_check(dir->i_sb, error);
+}
+
+/* With what it inherits. */
+static int tarn_create_in(struct inode *dir, struct dentry *dentry, struct inode **made, unsigned int device,
+			  struct tarn_name target)
+{
+	struct tarn_new_xattrs xattrs;
+	int error = tarn_new_xattrs(dir, dentry ? &dentry->d_name : NULL, *made, &xattrs);
+
+	if (!error)
+		error = tarn_create_with(dir, dentry, made, device, target, &xattrs);
+	tarn_put_new_xattrs(&xattrs);
+	return error;
 }
 
 /* A new inode of any type. `target` is a symlink's, else NULL. */
@@ -273,4 +290,7 @@ const struct inode_operations tarn_dir_inode_operations = {
 	.getattr = tarn_getattr,
 	.fileattr_get = tarn_fileattr_get,
 	.fileattr_set = tarn_fileattr_set,
+	.listxattr = tarn_listxattr,
+	.get_inode_acl = tarn_get_inode_acl,
+	.set_acl = tarn_set_acl,
 };

@@ -250,6 +250,8 @@ static void tarn_set_limits(struct super_block *sb)
 	sb->s_maxbytes = TARN_FILE_SIZE_MAX;
 	sb->s_max_links = TARN_LINK_MAX;
 	sb->s_time_gran = 1;
+	sb->s_xattr = tarn_xattr_handlers;
+	sb->s_flags |= SB_POSIXACL | SB_NOSEC;
 }
 
 static void tarn_put(struct super_block *sb)
