@@ -43,7 +43,7 @@ constexpr uint32_t kHugeSite = 1u << 31;
 constexpr uint64_t kHugeLines = (2 << 20) / kLine;
 
 struct Options {
-    std::string before, after, trace, save;
+    std::string before, after, trace, save, last;
     uint64_t seed = 1;
     uint64_t images = 1000;
     std::set<uint32_t> ignored;
@@ -335,6 +335,18 @@ bool Replay::run()
     return true;
 }
 
+// What a power cut at the end of the trace leaves, whoever has worked there.
+void save_last(const Options& options, const Trace& trace)
+{
+    Device device(options.before);
+    for (size_t at = 0; at < trace.size(); at++)
+        device.apply(trace[at]);
+    powercut::Random random(options.seed);
+    const int survivors = static_cast<int>(random.below(kSurvivorKinds));
+    device.cut(static_cast<Survivors>(survivors), random)->save(options.last);
+    printf("power cut after %zu events, survivors %d\n", trace.size(), survivors);
+}
+
 // What happens where: KIND SITE COUNT.
 void print_sites(const Trace& trace)
 {
@@ -350,6 +362,7 @@ void print_sites(const Trace& trace)
 constexpr char kUsage[] =
     "usage: replay --before FILE --trace FILE [--after FILE] [--seed N] [--images N] [--ignore SITE,...] "
     "[--save FILE]\n"
+    "       replay --before FILE --trace FILE [--after FILE] [--seed N] --last FILE\n"
     "       replay --trace FILE --sites\n"
     "  --before FILE   the device as it was when the trace begins\n"
     "  --after FILE    the device when it ends: the trace must lead there\n"
@@ -357,6 +370,7 @@ constexpr char kUsage[] =
     "  --images N      about so many\n"
     "  --ignore N,...  as if what is done at these sites were not\n"
     "  --save FILE     put each image there: what is there in the end is the one that was wrong\n"
+    "  --last FILE     only put there what a power cut at the end leaves; --seed decides of what is not durable\n"
     "  --sites         only print what is done at which site, and how often; a site that writes back 2 MiB "
     "at\n"
     "                  once has another number there, by 2147483648 more\n";
@@ -377,7 +391,8 @@ Options parse(int argc, char** argv)
     std::map<std::string, std::string*> files = {{"--before", &options.before},
                                                  {"--after", &options.after},
                                                  {"--trace", &options.trace},
-                                                 {"--save", &options.save}};
+                                                 {"--save", &options.save},
+                                                 {"--last", &options.last}};
     std::map<std::string, uint64_t*> numbers = {{"--seed", &options.seed}, {"--images", &options.images}};
     bool right = true;
     for (int i = 1; i < argc; i++) {
@@ -414,6 +429,10 @@ int main(int argc, char** argv)
         }
         if (!options.after.empty() && !is_complete(options, trace))
             return 1;
+        if (!options.last.empty()) {
+            save_last(options, trace);
+            return 0;
+        }
         return Replay(options, trace).run() ? 0 : 1;
     } catch (const std::runtime_error& problem) {
         fprintf(stderr, "replay: %s\n", problem.what());
