@@ -290,7 +290,7 @@ TEST_F(NamespaceInodes, EveryChangeMakesAVersionAnotherOneForGood)
         {"collapse", [&] { return file->fallocate(TARN_FALLOCATE_COLLAPSE, FakeFile::KeepSize::kNo, 0, 4096); }},
         {"insert", [&] { return file->fallocate(TARN_FALLOCATE_INSERT, FakeFile::KeepSize::kNo, 0, 4096); }},
         {"store", [&] { return mapping.store(8192, 'x'); }},
-        {"chmod", [&] { return tarn_inode_set_attributes(file->inode(), &its); }},
+        {"chmod", [&] { return tarn_inode_set_attributes(file->inode(), &its, nullptr); }},
         {"flags", [&] { return tarn_inode_set_flags(file->inode(), 0, 3, tick()); }},
         {"link", [&] { return tarn_dir_link(fs->root(), spelled("second"), file->inode(), tick()); }},
         {"unlink", [&] { return tarn_dir_unlink(fs->root(), spelled("second"), file->inode(), tick()); }},
