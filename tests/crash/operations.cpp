@@ -172,8 +172,9 @@ const std::vector<Operation> kOperations = {
 
 }  // namespace
 
+// Downwards: on the device no piece goes on where the one before it in the file ends, and each is freed on its own.
 const Operation kFragment = {"fragment /k", [](Session& s) {
-                                 for (u64 i = 0; i < 2150; i++)
+                                 for (u64 i = 2150; i-- > 0;)
                                      s.write("/k", i * 2 * kBlockSize, 8);
                              }};
 const Operation kScatter = {"scatter /k", [](Session& s) {

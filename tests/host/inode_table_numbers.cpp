@@ -288,7 +288,7 @@ INSTANTIATE_TEST_SUITE_P(
                       RecordDamage{"number", [](tarnfs_inode& r) { r.number++; }, "another inode's record"},
                       RecordDamage{"type", [](tarnfs_inode& r) { r.mode = 0150644; }, "impossible inode type"},
                       RecordDamage{"time", [](tarnfs_inode& r) { r.mtime_ns = 1000000000; }, "impossible time"},
-                      RecordDamage{"flags", [](tarnfs_inode& r) { r.flags = 0x80; }, "unknown inode flag"},
+                      RecordDamage{"flags", [](tarnfs_inode& r) { r.flags = 0x200; }, "unknown inode flag"},
                       RecordDamage{"size", [](tarnfs_inode& r) { r.size = ~u64{0}; }, "impossible file size"}),
     [](const auto& test) { return test.param.name; });
 
