@@ -12,6 +12,8 @@
 #include "fs/linux/glue.h"
 #include "tarnfs/ioctl.h"
 
+static_assert(TARNFS_IOC_SHUTDOWN == _IOR('X', 125, __u32));
+
 /* Freezing writes back what is dirty and lets nobody change anything until we are done. Who has it frozen already
  * (-EBUSY) has done both. */
 static int tarn_shut_down_synced(struct super_block *sb)

@@ -5,12 +5,9 @@
 #ifndef TARNFS_IOCTL_H
 #define TARNFS_IOCTL_H
 
-#include <linux/ioctl.h>
-#include <linux/types.h>
-
 /* Shuts the file system down: from then on every operation but statfs(2), stat(2) of what is in memory, and unmounting fails
  * with EIO. The same number and arguments as XFS_IOC_GOINGDOWN and EXT4_IOC_SHUTDOWN. CAP_SYS_ADMIN. */
-#define TARNFS_IOC_SHUTDOWN _IOR('X', 125, __u32)
+#define TARNFS_IOC_SHUTDOWN 0x8004587du /* _IOR('X', 125, __u32) */
 #define TARNFS_SHUTDOWN_SYNC 0	     /* after everything has been made durable, what is stored through mappings included */
 #define TARNFS_SHUTDOWN_LOGFLUSH 1   /* at once; every operation that has returned is durable */
 #define TARNFS_SHUTDOWN_NOLOGFLUSH 2 /* the same: there is no log in memory that could be left unwritten */
