@@ -182,7 +182,7 @@ int tarn_inode_set_attributes(struct tarn_inode *inode, const struct tarn_attrib
  * have are left out. */
 int tarn_inode_set_flags(struct tarn_inode *inode, unsigned int flags, unsigned int project, struct tarn_time now);
 /* A number that is larger after each change of the inode or its contents, over remounts and crashes too. Durable when it is
- * returned. */
+ * returned, so there may be a record to write: with freeze protection held. -EROFS, -EIO: that cannot be. */
 int tarn_inode_query_version(struct tarn_inode *inode, unsigned long long *version);
 /* Makes the times durable: for times that were only kept in the VFS inode. */
 int tarn_inode_write_times(struct tarn_inode *inode, const struct tarn_times *times);

@@ -89,13 +89,14 @@ Status Namespace::set_flags(Inode& inode, u32 flags, u32 project, const tarn_tim
     return txn.commit();
 }
 
-// Where nothing can be written, nothing changes either: it is as good as seen.
+// What cannot be marked is not told: a later mount would tell the same of something else.
 Result<u64> Namespace::query_version(Inode& inode)
 {
     InodeLocks locks({&inode});
     const u64 seen = inode.read().version | TARNFS_VERSION_SEEN;
-    if (seen == inode.read().version || !volume_.may_change())
+    if (seen == inode.read().version)
         return seen;
+    TRY(volume_.may_change());
     Transaction txn(volume_);
     tarnfs_inode& record = TRY(txn.edit_inode_record(inode.record));
     record.version = seen;

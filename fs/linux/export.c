@@ -80,13 +80,15 @@ static int tarn_commit_metadata(struct inode *inode)
 }
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
-/* Later kernels ask for it by STATX_CHANGE_COOKIE. */
+/* Later kernels ask for it by STATX_CHANGE_COOKIE. Where there is none, what the server makes of times. */
 static u64 tarn_fetch_version(struct inode *inode)
 {
+	struct timespec64 ctime = inode_get_ctime(inode);
 	unsigned long long version;
-	int error = tarn_query_version(inode, &version);
 
-	return error ? inode_get_ctime(inode).tv_nsec : version;
+	if (!tarn_query_version(inode, &version))
+		return version;
+	return ((u64)ctime.tv_sec << 30) + ctime.tv_nsec;
 }
 #endif
 

@@ -346,35 +346,37 @@ int tarn_setattr(tarn_idmap *idmap, struct dentry *dentry, struct iattr *attr)
 	return error ? error : tarn_setattr_attributes(idmap, d_inode(dentry), attr);
 }
 
+/* Telling a version may write a record, which has no place in a frozen file system; nobody waits for that. */
 int tarn_query_version(struct inode *inode, unsigned long long *version)
 {
-	int error, entered = tarn_enter(inode->i_sb);
+	struct super_block *sb = inode->i_sb;
+	int error, entered;
 
-	if (entered < 0)
-		return entered;
-	error = tarn_check(inode->i_sb, tarn_inode_query_version(tarn_core(inode), version));
-	tarn_leave(entered);
-	return error;
+	if (!sb_start_write_trylock(sb))
+		return -EAGAIN;
+	entered = tarn_enter(sb);
+	error = entered;
+	if (entered >= 0) {
+		error = tarn_inode_query_version(tarn_core(inode), version);
+		tarn_leave(entered);
+	}
+	sb_end_write(sb);
+	return error == -EROFS ? error : tarn_check(sb, error);
 }
 
-/* The number never goes back, whatever happens: STATX_ATTR_CHANGE_MONOTONIC. */
-static int tarn_fill_version(struct inode *inode, u32 request_mask, struct kstat *stat)
+/* The number never goes back, whatever happens: STATX_ATTR_CHANGE_MONOTONIC. Without one the server makes do with times. */
+static void tarn_fill_version(struct inode *inode, u32 request_mask, struct kstat *stat)
 {
 #ifdef STATX_CHANGE_COOKIE
 	unsigned long long version;
-	int error;
 
-	if (!(request_mask & STATX_CHANGE_COOKIE))
-		return 0;
-	error = tarn_query_version(inode, &version);
-	if (error)
-		return error;
+	if (!(request_mask & STATX_CHANGE_COOKIE) || tarn_query_version(inode, &version))
+		return;
 	stat->change_cookie = version;
 	stat->result_mask |= STATX_CHANGE_COOKIE;
 	stat->attributes |= STATX_ATTR_CHANGE_MONOTONIC;
 	stat->attributes_mask |= STATX_ATTR_CHANGE_MONOTONIC;
 #endif
-	return 0;
 }
 
 int tarn_getattr(tarn_idmap *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
@@ -396,7 +398,8 @@ int tarn_getattr(tarn_idmap *idmap, const struct path *path, struct kstat *stat,
 	if (attributes.flags & TARNFS_INODE_NODUMP)
 		stat->attributes |= STATX_ATTR_NODUMP;
 	stat->attributes_mask |= STATX_ATTR_NODUMP;
-	return tarn_fill_version(inode, request_mask, stat);
+	tarn_fill_version(inode, request_mask, stat);
+	return 0;
 }
 
 /* ---- symlinks and special files ----------------------------------------------------------------------- */

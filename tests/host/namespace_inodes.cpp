@@ -332,4 +332,19 @@ TEST_F(NamespaceInodes, AVersionSeenBetweenStepsBecomesAnotherOne)
     EXPECT_GT(version(file->inode()), seen);
 }
 
+// Nothing can be marked there, so the number would be told again of what comes later.
+TEST_F(NamespaceInodes, AVersionIsNotToldWhereItCannotBeMarked)
+{
+    unsigned long long told = 0;
+    ASSERT_EQ(tarn_fs_set_access(fs->fs(), TARN_READ_ONLY), 0);
+    EXPECT_EQ(tarn_inode_query_version(file->inode(), &told), -EROFS);
+    ASSERT_EQ(tarn_fs_set_access(fs->fs(), TARN_READ_WRITE), 0);
+    const u64 seen = version(file->inode());
+    ASSERT_EQ(tarn_fs_set_access(fs->fs(), TARN_READ_ONLY), 0);
+    EXPECT_EQ(version(file->inode()), seen) << "marked before";
+    ASSERT_EQ(tarn_fs_set_access(fs->fs(), TARN_READ_WRITE), 0);
+    file->write(0, pattern(10));
+    EXPECT_GT(version(file->inode()), seen);
+}
+
 }  // namespace tarn::test
