@@ -33,10 +33,14 @@ Status InodeTable::remove_orphan(Transaction& txn, const Inode& inode)
 
 Status InodeTable::keep_orphan(Transaction& txn, const Inode& inode)
 {
-    const tarnfs_inode& record = inode.read();
-    const std::optional<FileBlock> last = TRY(BlockMap(volume_, inode.tree()).last());
-    if (inode.is_regular() && last && *last >= FileBlock(divide_up(record.size, kBlockSize)))
-        return Ok{};
+    const BlockMap blocks(volume_, inode.tree());
+    FileBlock at(inode.is_regular() ? divide_up(inode.read().size, kBlockSize) : kMaxFileBlocks);
+    while (at.value < kMaxFileBlocks) {
+        const Mapping mapping = TRY(blocks.lookup(nullptr, at, kMaxFileBlocks - at.value));
+        if (mapping.is_written())
+            return Ok{};
+        at = mapping.end();
+    }
     return remove_orphan(txn, inode);
 }
 

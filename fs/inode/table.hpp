@@ -93,7 +93,8 @@ class InodeTable {
     // done. inode.lock is held exclusive.
     Status add_orphan(Transaction& txn, const Inode& inode);
     Status remove_orphan(Transaction& txn, const Inode& inode);
-    // An orphan without links gets one: what is left to be done is to free the blocks behind its size, if there are any.
+    // An orphan without links gets one. It stays one where a truncation has left blocks behind its size; what fallocate has put
+    // there is unwritten, and is kept.
     Status keep_orphan(Transaction& txn, const Inode& inode);
     Result<bool> is_orphan(const Inode& inode);
 

@@ -347,4 +347,25 @@ TEST_F(NamespaceInodes, AVersionIsNotToldWhereItCannotBeMarked)
     EXPECT_GT(version(file->inode()), seen);
 }
 
+TEST_F(NamespaceInodes, TheFirstNameKeepsWhatIsAllocatedBehindTheEnd)
+{
+    Opened nameless;
+    ASSERT_EQ(make_nameless(nameless), 0);
+    tarn_fallocate request = {};
+    request.length = 40960;
+    request.kind = TARN_FALLOCATE_KEEP;
+    request.keep_size = 1;
+    int more = 1;
+    while (more > 0)
+        more = tarn_file_fallocate(&nameless.inode, &request);
+    ASSERT_EQ(more, 0);
+    ASSERT_EQ(tarn_dir_link(fs->root(), spelled("named"), &nameless.inode, tick()), 0);
+    const auto orphan = core().inodes().is_orphan(InodeObject::of(&nameless.inode).inode);
+    ASSERT_TRUE(orphan.is_ok());
+    EXPECT_FALSE(orphan.value()) << "the next mount would free it";
+    tarn_inode_attributes(&nameless.inode, &nameless.attributes);
+    EXPECT_EQ(nameless.attributes.blocks, 10u);
+    tarn_inode_close(&nameless.inode);
+}
+
 }  // namespace tarn::test
