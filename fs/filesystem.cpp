@@ -65,7 +65,7 @@ Status FileSystem::may_write()
 
 Status FileSystem::allow_changes(InodeTable::Orphans orphans)
 {
-    mend_superblocks(volume_.media(), volume_.layout());
+    TRY(mend_superblocks(volume_.media(), volume_.layout()));
     TRY(volume_.set_read_write());
     auto finished = inodes_.free_orphans(orphans);
     if (finished.is_ok()) {

@@ -237,15 +237,16 @@ Status write_label(Media& media, const Layout& layout, const char* label)
     return store_superblock(media, other, whole, super[0]);
 }
 
-void mend_superblocks(Media& media, const Layout& layout)
+Status mend_superblocks(Media& media, const Layout& layout)
 {
     const bool primary_is_whole = check_integrity(superblock_at(media, DeviceBlock(0))) == Error::kNone;
     const DeviceBlock whole = primary_is_whole ? DeviceBlock(0) : layout.replica();
     const DeviceBlock other = primary_is_whole ? layout.replica() : DeviceBlock(0);
     if (check_integrity(superblock_at(media, whole)) != Error::kNone ||
         memcmp(media.at(whole), media.at(other), kBlockSize) == 0)
-        return;
+        return Ok{};
     media.copy(media.writable(other), media.at(whole), kBlockSize);
+    return media.fence();
 }
 
 }  // namespace tarn

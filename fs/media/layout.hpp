@@ -57,8 +57,8 @@ Status write_superblocks(Media& media, const Layout& layout);
 // Errors: kInvalid (no NUL fits behind it), kNoMemory, kDeviceFlush, kBadSuperblock (neither is whole).
 Status write_label(Media& media, const Layout& layout, const char* label);
 // Where the replica says something else than block 0, a change of both was cut short, or one is damaged: block 0 counts
-// where it is whole. Makes the other one the same, durable after the next fence.
-void mend_superblocks(Media& media, const Layout& layout);
+// where it is whole. Makes the other one the same, and durable. Errors: kDeviceFlush.
+Status mend_superblocks(Media& media, const Layout& layout);
 // Whether a slot in the header of this journal can be what was written there.
 bool is_good_slot(const Layout& layout, u32 journal, const tarnfs_journal_slot& slot);
 // Whether a sequence number, a floor or an update can be one: counting on from it never wraps.
