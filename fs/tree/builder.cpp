@@ -13,13 +13,7 @@ template <class Kind>
 void TreeBuilder<Kind>::clear(u32 level)
 {
     memset(levels_[level].bytes.data(), 0, kBlockSize);
-    tarnfs_block_node& node = header(level);
-    node.node.magic = TARNFS_NODE_MAGIC;
-    node.node.kind = Kind::kTag;
-    node.node.level = static_cast<u8>(level);
-    node.node.heap = kBlockSize;
-    node.node.generation = root_.generation;
-    node.owner = root_.owner.value;
+    header(level) = empty_node(root_, Kind::kTag, level, DeviceBlock());
 }
 
 // Levels call one another at most kLevels deep.

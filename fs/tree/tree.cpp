@@ -241,14 +241,7 @@ Result<NodeEditor<Kind>> Tree<Kind>::add_node(Transaction& txn, Spares& spares, 
     TARN_BUG_ON(spares.empty());
     Reserved spare = std::move(spares.back());
     spares.pop();
-    tarnfs_block_node header{};
-    header.node.magic = TARNFS_NODE_MAGIC;
-    header.node.kind = Kind::kTag;
-    header.node.level = static_cast<u8>(level);
-    header.node.heap = kBlockSize;
-    header.node.generation = root_.generation;
-    header.owner = root_.owner.value;
-    header.self = spare.run().start.value;
+    const tarnfs_block_node header = empty_node(root_, Kind::kTag, level, spare.run().start);
     Editor node = Editor::block(volume_, TRY(txn.init_block(std::move(spare))));
     node.init(header);
     tarnfs_inode& record = TRY(txn.edit_inode_record(root_.record));

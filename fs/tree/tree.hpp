@@ -44,6 +44,20 @@ struct TreeRoot {
     u8 kind = 0;          // TARNFS_TREE_*
 };
 
+// The header of a block node without items.
+inline tarnfs_block_node empty_node(const TreeRoot& root, u8 kind, u32 level, DeviceBlock self)
+{
+    tarnfs_block_node header{};
+    header.node.magic = TARNFS_NODE_MAGIC;
+    header.node.kind = kind;
+    header.node.level = static_cast<u8>(level);
+    header.node.heap = kBlockSize;
+    header.node.generation = root.generation;
+    header.owner = root.owner.value;
+    header.self = self.value;
+    return header;
+}
+
 // Points into the media or a shadow: valid until the tree changes or the lock is dropped.
 struct Item {
     u64 key = 0;
