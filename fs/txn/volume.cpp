@@ -7,7 +7,11 @@
 namespace tarn {
 
 Volume::Volume(const tarn_device& device, const Layout& layout)
-    : media_(device), layout_(layout), superblock_lock_(Rank::kSuperblock, "tarnfs_superblock"), space_(media_, layout_), journals_(media_, layout_, space_)
+    : media_(device),
+      layout_(layout),
+      superblock_lock_(Rank::kSuperblock, "tarnfs_superblock"),
+      space_(media_, layout_),
+      journals_(media_, layout_, space_)
 {
 }
 

@@ -57,9 +57,9 @@ class Volume {
     // With OnDamage::kContinue changes go on elsewhere: nothing of the operation that met the damage has happened, and
     // what is damaged refuses whoever comes next. Not with a journal's damage: recovery would end there.
     Error corrupt(Error error, DeviceBlock where, const char* what);
-    // corrupt() has been called since the volume was made.
     enum class OnDamage : u8 { kReadOnly, kContinue };
     void set_on_damage(OnDamage what) { on_damage_.store_relaxed(static_cast<u32>(what)); }
+    // corrupt() has been called since the volume was made.
     bool is_damaged() const { return damaged_.load_acquire() != 0; }
 
   private:
