@@ -138,13 +138,29 @@ static int tarn_inode_read(struct inode *inode, const u32 *handle)
 	return error;
 }
 
+static int tarn_note_inode(struct inode *inode, unsigned long number, void *found)
+{
+	*(bool *)found = inode->i_ino == number;
+	return *(bool *)found ? -1 : 0;
+}
+
+/* iget_locked() gives nothing where there is no memory, and for an inode that is just being made: that one has no name
+ * yet, and nobody a handle of it. */
+static int tarn_iget_error(struct super_block *sb, u64 number)
+{
+	bool found = false;
+
+	find_inode_nowait(sb, number, tarn_note_inode, &found);
+	return found ? -ESTALE : -ENOMEM;
+}
+
 static struct inode *tarn_iget_as(struct super_block *sb, u64 number, const u32 *handle)
 {
 	struct inode *inode = iget_locked(sb, number);
 	int error, entered;
 
 	if (!inode)
-		return ERR_PTR(-ENOMEM);
+		return ERR_PTR(tarn_iget_error(sb, number));
 	if (!(inode->i_state & I_NEW))
 		return inode;
 	entered = tarn_enter(sb);
