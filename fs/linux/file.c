@@ -303,15 +303,17 @@ static int tarn_file_setattr(tarn_idmap *idmap, struct dentry *dentry, struct ia
 	return tarn_setattr_attributes(idmap, inode, attr);
 }
 
-/* Direct I/O is what all I/O is: to the byte. */
+/* Direct I/O is what all I/O is: to the byte. But programs give these numbers to posix_memalign(3), which takes no less. */
+enum { TARN_DIO_ALIGN = sizeof(void *) };
+
 static int tarn_file_getattr(tarn_idmap *idmap, const struct path *path, struct kstat *stat, u32 request_mask,
 			     unsigned int query_flags)
 {
 	int error = tarn_getattr(idmap, path, stat, request_mask, query_flags);
 
 	if (!error && (request_mask & STATX_DIOALIGN)) {
-		stat->dio_mem_align = 1;
-		stat->dio_offset_align = 1;
+		stat->dio_mem_align = TARN_DIO_ALIGN;
+		stat->dio_offset_align = TARN_DIO_ALIGN;
 		stat->result_mask |= STATX_DIOALIGN;
 	}
 	return error;
