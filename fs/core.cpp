@@ -96,7 +96,7 @@ void tarn_fs_statistics(tarn_fs* fs, tarn_statistics* statistics)
     FileSystem& its_fs = fs_of(fs);
     const Layout& layout = its_fs.volume().layout();
     Space& space = its_fs.volume().space();
-    statistics->blocks = layout.replica() - layout.first_data;
+    statistics->blocks = layout.data_blocks();
     statistics->free = space.free_blocks();
     statistics->available = statistics->free - min(statistics->free, space.reserve_blocks());
     // What an operation needs besides the inode's own block is not foreseen: an upper bound, as everywhere.
@@ -106,6 +106,10 @@ void tarn_fs_statistics(tarn_fs* fs, tarn_statistics* statistics)
 }
 
 const unsigned char* tarn_fs_uuid(const tarn_fs* fs) { return fs_of(fs).volume().layout().uuid; }
+
+int tarn_fs_grow(tarn_fs* fs, unsigned long long blocks) { return errno_of(fs_of(fs).volume().grow(blocks)); }
+
+unsigned long long tarn_fs_blocks(const tarn_fs* fs) { return fs_of(fs).volume().layout().blocks; }
 
 static_assert(TARN_LABEL_BYTES == TARNFS_LABEL_BYTES);
 

@@ -86,6 +86,12 @@ void tarn_fs_label(struct tarn_fs *fs, char label[TARN_LABEL_BYTES]);
 /* Durable on return. -EINVAL: longer than TARN_LABEL_BYTES - 1. */
 int tarn_fs_set_label(struct tarn_fs *fs, const char *label);
 
+/* Makes the file system `blocks` blocks large, or as large as the device was when it was mounted (0). -EINVAL: smaller than it
+ * is; -ENOSPC: larger than the device; -EFBIG: larger than mkfs has left room for. */
+int tarn_fs_grow(struct tarn_fs *fs, unsigned long long blocks);
+/* Its size in blocks, all included. Does not sleep. */
+unsigned long long tarn_fs_blocks(const struct tarn_fs *fs);
+
 /* ---- inodes ------------------------------------------------------------------------------------------- */
 
 #define TARN_ROOT_INODE 1ULL

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <uuid/uuid.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdarg>
 #include <cstdio>
@@ -91,6 +92,21 @@ void set_core_log(CoreLog what)
     static CoreLog chosen;
     chosen = what;
     host::set_log_sink(log_sink, &chosen);
+}
+
+u64 parse_size(const std::string& text)
+{
+    char* end = nullptr;
+    errno = 0;
+    const unsigned long long number = std::strtoull(text.c_str(), &end, 10);
+    if (errno || text.empty() || text[0] < '0' || text[0] > '9')
+        return 0;
+    const std::string suffixes = "KMGT";
+    const usize power = *end ? suffixes.find(*end) : 0;
+    if (power == std::string::npos || (*end && end[1]))
+        return 0;
+    const u64 unit = *end ? u64{1} << (power + 1) * 10 : 1;
+    return number > ~u64{0} / unit ? 0 : number * unit;
 }
 
 std::string size_text(u64 bytes)

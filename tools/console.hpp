@@ -27,6 +27,8 @@ void set_core_log(CoreLog what);
 
 // "512.0 MiB".
 std::string size_text(u64 bytes);
+// Bytes, or with a suffix K, M, G or T (of 1024); 0: it is none of that.
+u64 parse_size(const std::string& text);
 // Printable text only: control characters, and bytes that no terminal should see, become \xNN.
 std::string escape(const std::string& text);
 std::string format_text(const char* format, __builtin_va_list arguments);

@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -199,6 +200,13 @@ void print_counts(const CheckSummary& s)
                     s.orphans);
 }
 
+// Nothing else has been made there.
+bool is_erased(const Media& media)
+{
+    const byte* first = media.at(DeviceBlock(0));
+    return std::all_of(first, first + kBlockSize, [](byte b) { return b == byte{0}; });
+}
+
 Layout read_superblock(const Target& target)
 {
     Media media(target.device());
@@ -209,6 +217,12 @@ Layout read_superblock(const Target& target)
              target.path().c_str(), layout.value().ro_compat & ~TARNFS_KNOWN_RO_COMPAT);
     if (layout)
         return layout.take();
+    if (layout.error() == Error::kBadSuperblock ||
+        (layout.error() == Error::kNotTarnfs && is_erased(media))) {
+        std::printf("%s: looking for another superblock all over the device\n", target.path().c_str());
+        if (auto found = search_layout(media))
+            return found.take();
+    }
     if (is_corruption(layout.error()))
         fail(kUncorrected, "%s: %s: this cannot be repaired", target.path().c_str(),
              describe(layout.error()));

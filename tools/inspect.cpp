@@ -34,6 +34,8 @@ void show_superblock_at(const tarnfs_superblock& s, DeviceBlock block, const cha
     std::printf("  journals        %u of %u blocks from block %llu\n", s.journals, s.journal_blocks,
                 s.journal_start);
     std::printf("  block bitmaps   %llu from block %llu\n", s.groups, s.bitmap_start);
+    const u64 most = (s.first_data - s.bitmap_start) * TARNFS_BITMAP_BITS;
+    std::printf("  can grow to     %llu blocks (%s)\n", most, size_text(most * kBlockSize).c_str());
     std::printf("  system block    %llu\n", s.system_block);
     std::printf("  first data      %llu\n", s.first_data);
 }
@@ -114,7 +116,7 @@ FreeRuns free_runs(Image& image)
     FreeRuns found;
     for (u64 group = 0; group < image.layout().groups; group++) {
         const tarnfs_bitmap& bitmap = image.bitmap(image.layout().bitmap(group));
-        const u32 bits = std::min<u32>(bitmap.bits, TARNFS_BITMAP_BITS);
+        const u32 bits = image.layout().group_bits(group);
         for (u32 from = 0; (from = bits::find(bitmap.words, from, bits, 0)) < bits;) {
             const u32 end = bits::find(bitmap.words, from, bits, 1);
             found.add(end - from);
@@ -138,9 +140,9 @@ void show_superblock(const std::string& path)
     };
     const DeviceBlock first(0);
     show_superblock_at(super_at(first), first, "superblock");
-    const u64 blocks = super_at(first).blocks;
-    const bool fits = blocks >= kMinBlocks && blocks <= media.blocks();
-    const DeviceBlock replica((fits ? blocks : media.blocks()) - 1);
+    const DeviceBlock said(super_at(first).replica);
+    const DeviceBlock replica(said.value && media.contains(Run{said, 1}) ? said
+                                                                         : DeviceBlock(media.blocks() - 1));
     show_superblock_at(super_at(replica), replica, "replica");
 }
 
@@ -172,14 +174,13 @@ void show_bitmaps(Image& image)
     for (u64 group = 0; group < image.layout().groups; group++) {
         const DeviceBlock block = image.layout().bitmap(group);
         const tarnfs_bitmap& bitmap = image.bitmap(block);
-        if (bitmap.magic != TARNFS_BITMAP_MAGIC || bitmap.bits > TARNFS_BITMAP_BITS) {
+        if (bitmap.magic != TARNFS_BITMAP_MAGIC || bitmap.bits != TARNFS_BITMAP_BITS) {
             std::printf("%8llu %12llu damaged\n", group, block.value);
             continue;
         }
-        const u32 used = bits::count_set(bitmap.words, bitmap.bits);
-        std::printf("%8llu %12llu %8u %8u %8u %12u%s\n", group, block.value, bitmap.bits, used,
-                    bitmap.bits - used, longest_free_run(bitmap, bitmap.bits),
-                    used == bitmap.set ? "" : "  (counter is wrong)");
+        const u32 bits = image.layout().group_bits(group), used = bits::count_set(bitmap.words, bits);
+        std::printf("%8llu %12llu %8u %8u %8u %12u%s\n", group, block.value, bits, used, bits - used,
+                    longest_free_run(bitmap, bits), used == bitmap.set ? "" : "  (counter is wrong)");
     }
 }
 

@@ -35,17 +35,19 @@ void print_usage(FILE* to)
 {
     std::fprintf(
         to,
-        "usage: mkfs.tarnfs [-L label] [-U uuid] [-j journals] [-f] [-n] [-q] DEVICE|FILE\n"
+        "usage: mkfs.tarnfs [-L label] [-U uuid] [-j journals] [-g size] [-f] [-n] [-q] DEVICE|FILE [SIZE]\n"
         "       mkfs.tarnfs -V | -h\n"
         "\n"
         "  -L label     label, up to %d bytes\n"
         "  -U uuid      this UUID, or 'random' (the default)\n"
         "  -j journals  number of journals, 1 to %d: operations on as many processors go on at once\n"
         "               (default 4, fewer on a small device)\n"
+        "  -g size      leave room to grow to this size (default: %llu times the size)\n"
         "  -f           do not ask before overwriting what is there\n"
         "  -n           show what would be made, write nothing\n"
-        "  -q           say nothing\n",
-        TARNFS_LABEL_BYTES - 1, TARNFS_MAX_JOURNALS);
+        "  -q           say nothing\n"
+        "  SIZE         use this much of the device, not all: bytes, or with a suffix K, M, G or T\n",
+        TARNFS_LABEL_BYTES - 1, TARNFS_MAX_JOURNALS, kGrowth);
 }
 
 [[noreturn]] void usage_error(const char* message)
@@ -63,6 +65,16 @@ u32 parse_journals(const char* text)
     if (errno || !*text || *end || number < 1 || number > TARNFS_MAX_JOURNALS)
         fail(kFailed, "-j takes a number from 1 to %d, not '%s'", TARNFS_MAX_JOURNALS, text);
     return static_cast<u32>(number);
+}
+
+// Whole blocks: a size that is none is rounded down.
+u64 parse_blocks(const char* text)
+{
+    const u64 bytes = parse_size(text);
+    if (bytes / kBlockSize < kMinBlocks)
+        fail(kFailed, "'%s' is no size from %s up (bytes, or with a suffix K, M, G or T)", text,
+             size_text(kMinBlocks * kBlockSize).c_str());
+    return bytes / kBlockSize;
 }
 
 void parse_uuid(const char* text, u8 uuid[16])
@@ -89,11 +101,12 @@ Options parse(int argc, char** argv)
                                           {nullptr, 0, nullptr, 0}};
     Options options;
     uuid_generate(options.format.uuid);
-    for (int c; (c = getopt_long(argc, argv, "L:U:j:fnqVh", long_options, nullptr)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "L:U:j:g:fnqVh", long_options, nullptr)) != -1;) {
         switch (c) {
             case 'L': set_label(options, optarg); break;
             case 'U': parse_uuid(optarg, options.format.uuid); break;
             case 'j': options.format.journals = parse_journals(optarg); break;
+            case 'g': options.format.grow_to = parse_blocks(optarg); break;
             case 'f': options.force = true; break;
             case 'n': options.dry_run = true; break;
             case 'q': options.quiet = true; break;
@@ -102,9 +115,11 @@ Options parse(int argc, char** argv)
             default: print_usage(stderr); std::exit(kFailed);
         }
     }
-    if (optind + 1 != argc)
-        usage_error(optind == argc ? "which device or file?" : "one device or file at a time");
+    if (optind == argc || optind + 2 < argc)
+        usage_error(optind == argc ? "which device or file?" : "one device or file, and a size, at a time");
     options.path = argv[optind];
+    if (optind + 1 < argc)
+        options.format.blocks = parse_blocks(argv[optind + 1]);
     tarn_time now;
     tarn_time_now(&now);
     options.format.created = static_cast<u64>(now.seconds);
@@ -129,29 +144,34 @@ void print_geometry(const Target& target, const Layout& layout)
 {
     const u64 metadata = layout.first_data.value + kFirstTableBlocks + 1;
     std::printf("%s: tarnfs, %s (%llu blocks of %llu bytes)\n", target.path().c_str(),
-                size_text(layout.blocks * kBlockSize).c_str(), layout.blocks, kBlockSize);
+                size_text(layout.blocks * kBlockSize).c_str(), u64{layout.blocks}, kBlockSize);
     std::printf("  uuid      %s\n", uuid_text(layout.uuid).c_str());
     std::printf("  label     %s\n",
                 layout.label[0] ? escape(reinterpret_cast<const char*>(layout.label)).c_str() : "(none)");
     std::printf("  journals  %u of %s\n", layout.journals,
                 size_text(u64{layout.journal_blocks} * kBlockSize).c_str());
-    std::printf("  groups    %llu of up to %s\n", layout.groups,
-                size_text(u64{TARNFS_BITMAP_BITS} * kBlockSize).c_str());
+    std::printf("  groups    %llu of up to %s; can grow to %s\n", u64{layout.groups},
+                size_text(u64{TARNFS_BITMAP_BITS} * kBlockSize).c_str(),
+                size_text(layout.most_groups() * TARNFS_BITMAP_BITS * kBlockSize).c_str());
     std::printf("  metadata  %s\n", size_text(metadata * kBlockSize).c_str());
     std::printf("  free      %s\n", size_text((layout.blocks - metadata) * kBlockSize).c_str());
 }
 
 Layout plan(const Target& target, const Options& options)
 {
-    const u64 blocks = target.device().blocks;
+    const u64 device = target.device().blocks;
+    const u64 blocks = options.format.blocks ? options.format.blocks : device;
+    if (blocks > device)
+        fail(kFailed, "%s: %s is more than it has: %s", target.path().c_str(),
+             size_text(blocks * kBlockSize).c_str(), size_text(target.bytes()).c_str());
     auto planned = plan_layout(blocks, options.format);
     if (planned)
         return planned.take();
-    if (blocks > kMaxBlocks)
+    if (max(blocks, options.format.grow_to) > kMaxBlocks)
         fail(kFailed, "%s: too large for tarnfs: %s", target.path().c_str(),
-             size_text(target.bytes()).c_str());
+             size_text(max(blocks, options.format.grow_to) * kBlockSize).c_str());
     fail(kFailed, "%s: %u journals do not fit on %s; ask for fewer", target.path().c_str(),
-         options.format.journals, size_text(target.bytes()).c_str());
+         options.format.journals, size_text(blocks * kBlockSize).c_str());
 }
 
 void make(Target& target, const Options& options)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// tarnfs: looks into a file system, and changes its label. Manual: tarnfs.8. Exit status 0 or 1.
+// tarnfs: looks into a file system, and asks a mounted one to change. Manual: tarnfs.8. Exit status 0 or 1.
 #include <getopt.h>
 
 #include <algorithm>
@@ -22,6 +22,7 @@ void print_usage(FILE* to)
         "usage: tarnfs inspect [-r] DEVICE|FILE WHAT\n"
         "       tarnfs stats [-r] DEVICE|FILE\n"
         "       tarnfs label MOUNTPOINT [LABEL]\n"
+        "       tarnfs grow MOUNTPOINT [SIZE]\n"
         "       tarnfs -V | -h\n"
         "\n"
         "WHAT is one of\n"
@@ -33,6 +34,8 @@ void print_usage(FILE* to)
         "  bitmap          each block group's use\n"
         "\n"
         "label shows the label of a mounted file system, or makes it LABEL ('' for none).\n"
+        "grow makes a mounted file system as large as its device, or SIZE: bytes, or with a suffix K, M, G "
+        "or T.\n"
         "\n"
         "  -r  replay the journals first, in memory: shows what a mount would see\n",
         to);
@@ -89,10 +92,10 @@ int run(int argc, char** argv)
     const std::vector<std::string> words(argv + optind, argv + argc);
     if (words.empty())
         usage_error("which command?");
-    if (words[0] == "label") {
+    if (is_one_of(words[0], {"label", "grow"})) {
         if (words.size() < 2 || words.size() > 3)
-            usage_error("label takes a mount point, and possibly a label");
-        label(words[1], words.size() == 3 ? &words[2] : nullptr);
+            usage_error(words[0] + " takes a mount point, and possibly what to make it");
+        (words[0] == "label" ? label : grow)(words[1], words.size() == 3 ? &words[2] : nullptr);
         return 0;
     }
     if (words[0] != "inspect" && words[0] != "stats")

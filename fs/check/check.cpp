@@ -149,18 +149,18 @@ bool Checker::check_bitmap(DeviceBlock block, u32 kind, u64 index, u32 bits, con
                           index);
         return false;
     }
-    if (bitmap.index != index || bitmap.bits != bits) {
+    if (bitmap.index != index || bitmap.bits != TARNFS_BITMAP_BITS) {
         *store |= problem(Fix::kBitmap,
                           "block %llu: %s of group %llu: says it is of group %llu with %u bits, not %u",
-                          block.value, name, index, bitmap.index, bitmap.bits, bits);
+                          block.value, name, index, bitmap.index, bitmap.bits, TARNFS_BITMAP_BITS);
         return false;
     }
     const u32 set = bits::count_set(bitmap.words, bits);
     if (bitmap.set != set)
         *store |= problem(Fix::kBitmap, "block %llu: %s of group %llu: %u bits are set, its counter says %u",
                           block.value, name, index, set, bitmap.set);
-    if (bits::find(bitmap.words, bits, TARNFS_BITMAP_BITS, 0) != TARNFS_BITMAP_BITS)
-        *store |= problem(Fix::kBitmap, "block %llu: %s of group %llu: bits behind the end are clear",
+    if (bits::find(bitmap.words, bits, TARNFS_BITMAP_BITS, 1) != TARNFS_BITMAP_BITS)
+        *store |= problem(Fix::kBitmap, "block %llu: %s of group %llu: bits behind the end are set",
                           block.value, name, index);
     return true;
 }
@@ -200,14 +200,9 @@ bool Checker::compare_group(u64 index, const tarnfs_bitmap& bitmap, u32 bits)
     return store;
 }
 
-u32 Checker::group_bits(u64 index) const
-{
-    return static_cast<u32>(min<u64>(TARNFS_BITMAP_BITS, layout_.blocks - index * TARNFS_BITMAP_BITS));
-}
-
 void Checker::check_group_bitmap(u64 index)
 {
-    const u32 bits = group_bits(index);
+    const u32 bits = layout_.group_bits(index);
     const DeviceBlock block = layout_.bitmap(index);
     bool store = false;
     const bool good = check_bitmap(block, TARNFS_BITMAP_BLOCKS, index, bits, "block bitmap", &store);

@@ -143,7 +143,6 @@ class Checker {
     // Header and counter of any bitmap block; false when its bits mean nothing. `*store` becomes true when it
     // is to be written anew.
     bool check_bitmap(DeviceBlock block, u32 kind, u64 index, u32 bits, const char* name, bool* store);
-    u32 group_bits(u64 index) const;
     const tarnfs_bitmap& bitmap_at(DeviceBlock block) const
     {
         return *reinterpret_cast<const tarnfs_bitmap*>(media_.at(block));

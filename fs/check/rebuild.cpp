@@ -197,9 +197,9 @@ Status Checker::store_bitmap(DeviceBlock block, u32 kind, u64 index, u32 bits, c
     bitmap.magic = TARNFS_BITMAP_MAGIC;
     bitmap.kind = kind;
     bitmap.index = index;
-    bitmap.bits = bits;
+    bitmap.bits = TARNFS_BITMAP_BITS;
     memcpy(bitmap.words, words, sizeof(bitmap.words));
-    bits::set(bitmap.words, bits, TARNFS_BITMAP_BITS - bits);
+    bits::clear(bitmap.words, bits, TARNFS_BITMAP_BITS - bits);
     bitmap.set = bits::count_set(bitmap.words, bits);
     volume_.media().copy(volume_.media().writable(block), &bitmap, sizeof(bitmap));
     return Ok{};
@@ -217,7 +217,8 @@ Status Checker::store_group(u64 index, bool is_good)
         if (repair_->refused)
             words[i] |= is_good ? marked[i] : ~u64{0};
     }
-    return store_bitmap(layout_.bitmap(index), TARNFS_BITMAP_BLOCKS, index, group_bits(index), words.data());
+    return store_bitmap(layout_.bitmap(index), TARNFS_BITMAP_BLOCKS, index, layout_.group_bits(index),
+                        words.data());
 }
 
 // Inode and orphan bitmaps as the facts are.

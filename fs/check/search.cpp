@@ -82,7 +82,7 @@ Status Checker::search_block(DeviceBlock block)
 
 Status Checker::search_table()
 {
-    for (DeviceBlock block = layout_.first_data; block < layout_.replica(); block += 1)
+    for (DeviceBlock block = layout_.first_data; block.value < layout_.blocks; block += 1)
         if (may_be_table(block))
             TRY(search_block(block));
     return Ok{};

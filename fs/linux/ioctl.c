@@ -12,6 +12,7 @@
 #include "fs/linux/glue.h"
 #include "tarnfs/ioctl.h"
 
+static_assert(TARNFS_IOC_GROW == _IOWR(0xda, 1, __u64));
 static_assert(TARNFS_IOC_SHUTDOWN == _IOR('X', 125, __u32));
 
 /* Freezing writes back what is dirty and lets nobody change anything until we are done. Who has it frozen already
@@ -92,6 +93,35 @@ static long tarn_ioctl_set_label(struct file *file, const char __user *argument)
 	return error;
 }
 
+static int tarn_grow(struct super_block *sb, u64 *blocks)
+{
+	int error, entered = tarn_enter(sb);
+
+	if (entered < 0)
+		return entered;
+	error = tarn_check(sb, tarn_fs_grow(tarn_fs(sb), *blocks));
+	*blocks = tarn_fs_blocks(tarn_fs(sb));
+	tarn_leave(entered);
+	return error;
+}
+
+static long tarn_ioctl_grow(struct file *file, u64 __user *argument)
+{
+	u64 blocks;
+	int error;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (get_user(blocks, argument))
+		return -EFAULT;
+	error = mnt_want_write_file(file);
+	if (error)
+		return error;
+	error = tarn_grow(file_inode(file)->i_sb, &blocks);
+	mnt_drop_write_file(file);
+	return error ? error : put_user(blocks, argument);
+}
+
 long tarn_ioctl(struct file *file, unsigned int command, unsigned long argument)
 {
 	struct super_block *sb = file_inode(file)->i_sb;
@@ -103,6 +133,8 @@ long tarn_ioctl(struct file *file, unsigned int command, unsigned long argument)
 		return tarn_ioctl_get_label(sb, (char __user *)argument);
 	case FS_IOC_SETFSLABEL:
 		return tarn_ioctl_set_label(file, (const char __user *)argument);
+	case TARNFS_IOC_GROW:
+		return tarn_ioctl_grow(file, (u64 __user *)argument);
 	case FITRIM:
 		return tarn_ioctl_trim();
 	case FS_IOC_GETVERSION:

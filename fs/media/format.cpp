@@ -53,9 +53,12 @@ constexpr u64 kFirstSequence = 1;
 constexpr u64 kZeroStep = 256;
 
 // Destroys the superblocks of what was there (also one at the device's end, were it larger), and nothing else
-// of it.
+// of it: who looks for a superblock all over the device must not find one of those.
 Status wipe(Formatter& f)
 {
+    const auto& old = *reinterpret_cast<const tarnfs_superblock*>(f.media.at(DeviceBlock(0)));
+    if (old.magic == TARNFS_SUPER_MAGIC && f.media.contains(Run{DeviceBlock(old.replica), 1}))
+        f.media.zero(f.media.writable(DeviceBlock(old.replica)), kBlockSize);
     f.media.zero(f.media.writable(DeviceBlock(0)), kBlockSize);
     f.media.zero(f.media.writable(DeviceBlock(f.media.blocks() - 1)), kBlockSize);
     f.media.zero(f.media.writable(f.layout.replica()), kBlockSize);
@@ -83,16 +86,15 @@ void write_journal(Formatter& f, u32 index)
     f.store(header);
 }
 
-// An empty bitmap in the buffer: the bits from `bits` on are set, as the format wants.
-tarnfs_bitmap& start_bitmap(Formatter& f, u32 kind, u64 index, u32 bits)
+// An empty bitmap in the buffer.
+tarnfs_bitmap& start_bitmap(Formatter& f, u32 kind, u64 index)
 {
     f.clear();
     auto& bitmap = *static_cast<tarnfs_bitmap*>(f.buffer());
     bitmap.magic = TARNFS_BITMAP_MAGIC;
     bitmap.kind = kind;
     bitmap.index = index;
-    bitmap.bits = bits;
-    bits::set(bitmap.words, bits, TARNFS_BITMAP_BITS - bits);
+    bitmap.bits = TARNFS_BITMAP_BITS;
     return bitmap;
 }
 
@@ -108,12 +110,11 @@ void mark(tarnfs_bitmap& bitmap, u64 first, Run run)
 void write_group_bitmap(Formatter& f, u64 group)
 {
     const u64 first = group * TARNFS_BITMAP_BITS;
-    const u32 bits = static_cast<u32>(min<u64>(TARNFS_BITMAP_BITS, f.layout.blocks - first));
-    tarnfs_bitmap& bitmap = start_bitmap(f, TARNFS_BITMAP_BLOCKS, group, bits);
+    tarnfs_bitmap& bitmap = start_bitmap(f, TARNFS_BITMAP_BLOCKS, group);
     mark(bitmap, first, Run{DeviceBlock(0), f.layout.first_data.value});
     mark(bitmap, first, f.table());
     mark(bitmap, first, Run{f.layout.replica(), 1});
-    bitmap.set = bits::count_set(bitmap.words, bits);
+    bitmap.set = bits::count_set(bitmap.words, TARNFS_BITMAP_BITS);
     f.store(f.layout.bitmap(group));
 }
 
@@ -173,11 +174,11 @@ void write_system_block(Formatter& f)
 void write_inode_group(Formatter& f)
 {
     DeviceBlock block = f.table().start;
-    tarnfs_bitmap& inodes = start_bitmap(f, TARNFS_BITMAP_INODES, 0, TARNFS_BITMAP_BITS);
+    tarnfs_bitmap& inodes = start_bitmap(f, TARNFS_BITMAP_INODES, 0);
     bits::set(inodes.words, TARNFS_INO_TABLE, 2);
     inodes.set = 2;
     f.store(block);
-    start_bitmap(f, TARNFS_BITMAP_ORPHANS, 0, TARNFS_BITMAP_BITS);
+    start_bitmap(f, TARNFS_BITMAP_ORPHANS, 0);
     f.store(block + 1);
 
     f.clear();
@@ -213,7 +214,9 @@ Status write_everything(Formatter& f)
 
 Result<Layout> format(Media& media, const FormatOptions& options, const FormatProgress& progress)
 {
-    Layout layout = TRY(plan_layout(media.blocks(), options));
+    if (options.blocks > media.blocks())
+        return Error::kInvalid;
+    Layout layout = TRY(plan_layout(options.blocks ? options.blocks : media.blocks(), options));
     Formatter formatter{media, layout, progress, TRY(Array<u64>::create(kBlockSize / sizeof(u64)))};
     formatter.total = u64{layout.journals} * layout.journal_blocks + layout.groups + 1 + kFirstTableBlocks;
     TRY(write_everything(formatter));

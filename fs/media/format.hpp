@@ -16,9 +16,10 @@ struct FormatProgress {
 inline constexpr u64 kFirstTableBlocks =
     TARNFS_INODE_GROUP_HEADER + TARNFS_INODE_CHUNK / TARNFS_INODES_PER_BLOCK;
 
-// Writes an empty file system over the whole device: journals, bitmaps, inode table, root directory, and the
-// superblocks last. Everything is durable when it returns. Nothing of the device may be in use. May sleep.
-// Errors: kInvalid (see plan_layout), kNoMemory, kDeviceFlush.
+// Writes an empty file system over the device, or the beginning of it that the options say: journals,
+// bitmaps, inode table, root directory, and the superblocks last. Everything is durable when it returns.
+// Nothing of the device may be in use. May sleep. Errors: kInvalid (see plan_layout), kNoMemory,
+// kDeviceFlush.
 Result<Layout> format(Media& media, const FormatOptions& options, const FormatProgress& progress);
 
 }  // namespace tarn

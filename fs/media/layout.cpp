@@ -41,7 +41,8 @@ const tarnfs_superblock& superblock_at(const Media& media, DeviceBlock block)
 
 DeviceBlock block_of(const Media& media, const tarnfs_superblock& super)
 {
-    return DeviceBlock(&super == &superblock_at(media, DeviceBlock(0)) ? 0 : media.blocks() - 1);
+    return block_of(
+        MediaAddress(static_cast<u64>(reinterpret_cast<const byte*>(&super) - media.at(DeviceBlock(0)))));
 }
 
 Error check_integrity(const tarnfs_superblock& super)
@@ -90,6 +91,8 @@ const char* check_geometry(const tarnfs_superblock& super, u64 device_blocks)
         return "journals overlap the bitmaps";
     if (super.bitmap_start + super.groups > super.first_data)
         return "bitmaps overlap the data";
+    if (super.replica < super.first_data || super.replica >= super.blocks)
+        return "replica out of place";
     return nullptr;
 }
 
@@ -111,7 +114,21 @@ Layout to_layout(const tarnfs_superblock& super)
     layout.groups = super.groups;
     layout.system_block = DeviceBlock(super.system_block);
     layout.first_data = DeviceBlock(super.first_data);
+    layout.replica_block = DeviceBlock(super.replica);
     return layout;
+}
+
+bool is_replica(const Media& media, DeviceBlock block)
+{
+    const auto& super = superblock_at(media, block);
+    return check_integrity(super) == Error::kNone && super.replica == block.value;
+}
+
+// Where a damaged primary says, or where mkfs puts it.
+DeviceBlock find_replica(const Media& media, const tarnfs_superblock& primary)
+{
+    const DeviceBlock said(primary.replica);
+    return media.contains(Run{said, 1}) && is_replica(media, said) ? said : DeviceBlock(media.blocks() - 1);
 }
 
 // The primary if it is whole, else the replica; logs which and why.
@@ -121,9 +138,9 @@ Result<const tarnfs_superblock*> choose_superblock(const Media& media)
     Error primary_error = check_integrity(primary);
     if (primary_error == Error::kNone)
         return &primary;
-    DeviceBlock last(media.blocks() - 1);
+    const DeviceBlock last = find_replica(media, primary);
     const auto& replica = superblock_at(media, last);
-    if (check_integrity(replica) == Error::kNone) {
+    if (is_replica(media, last)) {
         tarn_log_device(&media.device(), TARN_LOG_WARNING, "block 0: %s; using the replica in block %llu (run fsck.tarnfs)",
                  describe(primary_error), static_cast<unsigned long long>(last.value));
         return &replica;
@@ -146,6 +163,20 @@ Status store_superblock(Media& media, DeviceBlock first, DeviceBlock second, tar
     return media.fence();
 }
 
+Result<Layout> layout_of(const Media& media, const tarnfs_superblock& super)
+{
+    if (Error error = check_features(media, super); error != Error::kNone)
+        return error;
+    if (const char* wrong = check_geometry(super, media.blocks())) {
+        tarn_log_device(&media.device(), TARN_LOG_ERROR,
+                        "block %llu: superblock: %s (%llu blocks, device %llu)",
+                        static_cast<unsigned long long>(block_of(media, super).value), wrong, super.blocks,
+                        static_cast<unsigned long long>(media.blocks()));
+        return Error::kBadGeometry;
+    }
+    return to_layout(super);
+}
+
 }  // namespace
 
 Result<Layout> read_layout(const Media& media)
@@ -155,16 +186,15 @@ Result<Layout> read_layout(const Media& media)
                  static_cast<unsigned long long>(media.blocks()), static_cast<unsigned long long>(kMinBlocks));
         return Error::kNotTarnfs;
     }
-    const tarnfs_superblock* super = TRY(choose_superblock(media));
-    if (Error error = check_features(media, *super); error != Error::kNone)
-        return error;
-    if (const char* wrong = check_geometry(*super, media.blocks())) {
-        tarn_log_device(&media.device(), TARN_LOG_ERROR, "block %llu: superblock: %s (%llu blocks, device %llu)",
-                        static_cast<unsigned long long>(block_of(media, *super).value), wrong, super->blocks,
-                        static_cast<unsigned long long>(media.blocks()));
-        return Error::kBadGeometry;
-    }
-    return to_layout(*super);
+    return layout_of(media, *TRY(choose_superblock(media)));
+}
+
+Result<Layout> search_layout(const Media& media)
+{
+    for (DeviceBlock block(media.blocks() - 1); block.value > 0; block = DeviceBlock(block.value - 1))
+        if (superblock_at(media, block).magic == TARNFS_SUPER_MAGIC && is_replica(media, block))
+            return layout_of(media, superblock_at(media, block));
+    return Error::kBadSuperblock;
 }
 
 Result<Layout> plan_layout(u64 blocks, const FormatOptions& options)
@@ -193,7 +223,11 @@ Result<Layout> plan_layout(u64 blocks, const FormatOptions& options)
         max<u64>(TARNFS_JOURNAL_MIN_BLOCKS, min(kLargestJournal, blocks / 64 / layout.journals)));
     layout.bitmap_start = layout.journal(layout.journals);
     layout.groups = divide_up(blocks, TARNFS_BITMAP_BITS);
-    layout.first_data = layout.bitmap_start + layout.groups;
+    const u64 grow_to = max(blocks, options.grow_to ? options.grow_to : min(kMaxBlocks, blocks * kGrowth));
+    if (grow_to > kMaxBlocks)
+        return Error::kInvalid;
+    layout.first_data = layout.bitmap_start + divide_up(grow_to, TARNFS_BITMAP_BITS);
+    layout.replica_block = DeviceBlock(blocks - 1);
     return layout;
 }
 
@@ -217,14 +251,14 @@ Status write_superblocks(Media& media, const Layout& layout)
     s.groups = layout.groups;
     s.system_block = layout.system_block.value;
     s.first_data = layout.first_data.value;
+    s.replica = layout.replica().value;
     return store_superblock(media, layout.replica(), DeviceBlock(0), s);
 }
 
-Status write_label(Media& media, const Layout& layout, const char* label)
+// Both superblocks as the whole one is, but for what `change` does to it.
+template <class Change>
+static Status edit_superblocks(Media& media, const Layout& layout, Change change)
 {
-    const usize length = strlen(label);
-    if (length >= TARNFS_LABEL_BYTES)
-        return Error::kInvalid;
     const bool primary_is_whole = check_integrity(superblock_at(media, DeviceBlock(0))) == Error::kNone;
     const DeviceBlock whole = primary_is_whole ? DeviceBlock(0) : layout.replica();
     const DeviceBlock other = primary_is_whole ? layout.replica() : DeviceBlock(0);
@@ -232,9 +266,27 @@ Status write_label(Media& media, const Layout& layout, const char* label)
         return Error::kBadSuperblock;
     auto super = TRY(Array<tarnfs_superblock>::create(1));
     memcpy(&super[0], media.at(whole), sizeof(super[0]));
-    memset(super[0].label, 0, sizeof(super[0].label));
-    memcpy(super[0].label, label, length);
+    change(super[0]);
     return store_superblock(media, other, whole, super[0]);
+}
+
+Status write_label(Media& media, const Layout& layout, const char* label)
+{
+    const usize length = strlen(label);
+    if (length >= TARNFS_LABEL_BYTES)
+        return Error::kInvalid;
+    return edit_superblocks(media, layout, [&](tarnfs_superblock& super) {
+        memset(super.label, 0, sizeof(super.label));
+        memcpy(super.label, label, length);
+    });
+}
+
+Status write_size(Media& media, const Layout& layout, u64 blocks)
+{
+    return edit_superblocks(media, layout, [&](tarnfs_superblock& super) {
+        super.blocks = blocks;
+        super.groups = divide_up(blocks, TARNFS_BITMAP_BITS);
+    });
 }
 
 Status mend_superblocks(Media& media, const Layout& layout)

@@ -97,11 +97,6 @@ Space::~Space()
         Box<DeferredRun>::adopt(pinned).reset();
 }
 
-u32 Space::group_bits(u64 index) const
-{
-    return static_cast<u32>(min<u64>(TARNFS_BITMAP_BITS, layout_.blocks - index * TARNFS_BITMAP_BITS));
-}
-
 Status Space::check_header(u64 index, const tarnfs_bitmap& bitmap) const
 {
     const char* wrong = nullptr;
@@ -109,7 +104,7 @@ Status Space::check_header(u64 index, const tarnfs_bitmap& bitmap) const
         wrong = "no block bitmap";
     else if (bitmap.index != index)
         wrong = "bitmap of another group";
-    else if (bitmap.bits != group_bits(index) || bitmap.set > bitmap.bits)
+    else if (bitmap.bits != TARNFS_BITMAP_BITS || bitmap.set > layout_.group_bits(index))
         wrong = "impossible counters";
     if (!wrong)
         return Ok{};
@@ -123,13 +118,15 @@ Status Space::check_header(u64 index, const tarnfs_bitmap& bitmap) const
 Status Space::check_fixed(u64 index, const u64* words) const
 {
     const u64 start = index * TARNFS_BITMAP_BITS;
-    const u32 limit = group_bits(index);
+    const u32 limit = layout_.group_bits(index);
+    const u64 replica = layout_.replica().value - start;  // wraps where that is before
     const u32 fixed = layout_.first_data.value > start
                           ? static_cast<u32>(min<u64>(limit, layout_.first_data.value - start))
                           : 0;
     u32 free = bits::find(words, 0, fixed, 0);
     if (free == fixed)
-        free = start + limit == layout_.blocks ? bits::find(words, limit - 1, limit, 0) : limit;
+        free =
+            replica < limit && !(words[replica / 64] >> replica % 64 & 1) ? static_cast<u32>(replica) : limit;
     if (free == limit)
         return Ok{};
     tarn_log_device(&media_.device(), TARN_LOG_ERROR, "block %llu: group %llu calls block %llu free, which is no file's",
@@ -140,19 +137,49 @@ Status Space::check_fixed(u64 index, const u64* words) const
 
 Status Space::load()
 {
-    groups_ = TRY(Array<Atomic<Group*>>::create(layout_.groups));
+    // Growing happens under those who look into the array: it is as large as the file system can get on this
+    // device.
+    const u64 most = min(layout_.most_groups(), divide_up(media_.blocks(), TARNFS_BITMAP_BITS));
+    groups_ = TRY(Array<Atomic<Group*>>::create(most));
     u64 free = 0;
     for (u64 index = 0; index < layout_.groups; index++) {
         const auto& bitmap = *reinterpret_cast<const tarnfs_bitmap*>(media_.at(layout_.bitmap(index)));
         TRY(check_header(index, bitmap));
-        free += bitmap.bits - bitmap.set;
+        free += layout_.group_bits(index) - bitmap.set;
     }
     free_.store_relaxed(free);
+    set_reserve();
+    return Ok{};
+}
+
+void Space::set_reserve()
+{
     // A leaf that splits keeps about 112 extents, so a map of n blocks has less than n / 100 nodes, whatever is written in
     // which order: enough for every pattern of conversions until the bound is met.
     constexpr u64 kLargestReserve = 8192;  // 32 MiB
-    reserve_ = min<u64>(kLargestReserve, layout_.blocks / 96);
-    return Ok{};
+    reserve_.store_relaxed(min<u64>(kLargestReserve, layout_.blocks / 96));
+}
+
+Status Space::prepare_growth()
+{
+    auto loaded = load_group(layout_.groups - 1);
+    return loaded.is_ok() ? Status(Ok{}) : Status(loaded.error());
+}
+
+void Space::grow(u64 blocks)
+{
+    const u64 index = (blocks - 1) / TARNFS_BITMAP_BITS;
+    Group* group = groups_[index].load_acquire();
+    TARN_BUG_ON(!group);
+    {
+        SpinGuard guard(group->lock);
+        const u32 old_bits = group->bits;
+        group->bits = layout_.group_bits(index);
+        group->free += bits::clear(group->words, old_bits, group->bits - old_bits);
+        group->longest = group->bits;
+    }
+    set_reserve();
+    free_.fetch_add(layout_.blocks - blocks);
 }
 
 Result<Space::Group&> Space::load_group(u64 index)
@@ -162,8 +189,9 @@ Result<Space::Group&> Space::load_group(u64 index)
     const auto& bitmap = *reinterpret_cast<const tarnfs_bitmap*>(media_.at(layout_.bitmap(index)));
     TRY(check_header(index, bitmap));
     auto group = TRY(Box<Group>::create());
-    group->bits = group_bits(index);
+    group->bits = layout_.group_bits(index);
     memcpy(group->words, bitmap.words, sizeof(group->words));
+    bits::set(group->words, group->bits, TARNFS_BITMAP_BITS - group->bits);
     group->free = group->bits - bits::count_set(group->words, group->bits);
     group->longest = group->bits;
     if (group->bits - group->free != bitmap.set) {
@@ -233,10 +261,11 @@ std::optional<Run> Space::take(Group& group, u64 index, u64 count, std::optional
 
 Result<std::optional<Run>> Space::sweep(u64 count, DeviceBlock near, Fit fit)
 {
-    const u64 home = near.value < layout_.blocks ? near.value / TARNFS_BITMAP_BITS : 0;
-    const u64 groups = fit == Fit::kWindow ? min(kWindowGroups, layout_.groups) : layout_.groups;
+    const u64 all = layout_.groups;
+    const u64 home = near.value < all * TARNFS_BITMAP_BITS ? near.value / TARNFS_BITMAP_BITS : 0;
+    const u64 groups = fit == Fit::kWindow ? min(kWindowGroups, all) : all;
     for (u64 step = 0; step < groups; step++) {
-        const u64 index = (home + step) % layout_.groups;
+        const u64 index = (home + step) % all;
         Group& group = TRY(load_group(index));
         std::optional<u32> behind;
         if (step == 0 && near.value)
@@ -250,7 +279,7 @@ Result<std::optional<Run>> Space::sweep(u64 count, DeviceBlock near, Fit fit)
 // How many of `count` blocks the caller may take; they are subtracted from the free ones.
 u64 Space::claim(u64 count, Use use)
 {
-    const u64 untouchable = use == Use::kReserve ? 0 : reserve_;
+    const u64 untouchable = use == Use::kReserve ? 0 : reserve_.load_relaxed();
     u64 free = free_.load_relaxed();
     for (;;) {
         if (free <= untouchable)

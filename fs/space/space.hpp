@@ -48,6 +48,10 @@ class Space {
     // than asked. Runs of 512 blocks and more are placed on a 2 MiB boundary where one is free. May sleep (loads a
     // group). Errors: kNoSpace, kNoMemory, kBadBitmap.
     Result<Reserved> reserve(u64 count, DeviceBlock near, Use use);
+    // The device's last group is loaded, so that it can grow. May sleep. Errors: kNoMemory, kBadBitmap.
+    Status prepare_growth();
+    // The layout has grown from `blocks`: what is behind is free. After prepare_growth.
+    void grow(u64 blocks);
     // An empty run of `size` blocks (a power of two, at most 512) on a multiple of `size`, in the group of `near` or in
     // one soon behind it. For who takes the first blocks of it and wants to find the rest free when he comes back: only
     // empty windows are given out, so that nobody else begins in this one while there are others. Errors: as above;
@@ -58,7 +62,7 @@ class Space {
     u64 free_blocks() const { return free_.load_relaxed() + deferred_.load_relaxed() + pinned_.load_relaxed(); }
     u64 total_blocks() const { return layout_.blocks; }
     // Blocks kept for Use::kReserve.
-    u64 reserve_blocks() const { return reserve_; }
+    u64 reserve_blocks() const { return reserve_.load_relaxed(); }
     // Freed metadata waiting for the floor.
     u64 deferred_blocks() const { return deferred_.load_relaxed(); }
     // Makes free what had been set aside and is not pinned any more. True: something was.
@@ -80,7 +84,7 @@ class Space {
     struct Group;
     enum class Fit : u8 { kWhole, kAny, kWindow };
 
-    u32 group_bits(u64 index) const;
+    void set_reserve();
     Status check_header(u64 index, const tarnfs_bitmap& bitmap) const;
     Status check_fixed(u64 index, const u64* words) const;
     Result<Group&> load_group(u64 index);
@@ -99,7 +103,7 @@ class Space {
     Atomic<u64> free_;      // blocks free in the DRAM sense (reserve included)
     Atomic<u64> deferred_;  // blocks in pending_
     Atomic<u64> pinned_;    // blocks in set_aside_
-    u64 reserve_ = 0;
+    Atomic<u64> reserve_{0};
     SpinLock pending_lock_;
     List<DeferredRun> pending_ TARN_GUARDED_BY(pending_lock_);
     List<DeferredRun> set_aside_ TARN_GUARDED_BY(pending_lock_);  // pinned when last seen; their sequence means nothing

@@ -38,6 +38,12 @@ class Volume {
     // Durable on return; old or new after a crash. May sleep. Errors: those of may_change and write_label.
     Status set_label(const char* label);
 
+    // Grows to `blocks`, or as far as device and bitmap table go (0). The old size or the new one after a
+    // crash. May sleep. Errors: those of may_change; kInvalid (smaller than it is), kNoSpace (the device is
+    // smaller), kTooLarge (the bitmap table has no room), kNoMemory, kBadBitmap, kBadSuperblock,
+    // kDeviceFlush.
+    Status grow(u64 blocks);
+
     // Ok, or kReadOnly / kShutDown: asked before every change.
     Status may_change() const;
     void set_read_only() { read_only_.store_release(1); }
@@ -64,9 +70,11 @@ class Volume {
 
   private:
     Status open_as_it_is();
+    Status write_growth(u64 blocks);
+    Status write_bitmaps(u64 first, u64 end);
 
     Media media_;
-    Layout layout_;  // constant but for the label
+    Layout layout_;  // constant but for label and size
     Mutex superblock_lock_;
     Space space_;
     Journals journals_;

@@ -19,8 +19,8 @@ struct tarnfs_bitmap {
 	tarn_u32 magic;
 	tarn_u32 kind;       /* TARNFS_BITMAP_* */
 	tarn_u64 index;      /* which group */
-	tarn_u32 bits;       /* bits in use, <= TARNFS_BITMAP_BITS; the others are set */
-	tarn_u32 set;        /* bits set below `bits`: derived, never logged; recovery recounts what it replays */
+	tarn_u32 bits;       /* TARNFS_BITMAP_BITS; those of blocks behind the end of the file system are clear */
+	tarn_u32 set;        /* bits set: derived, never logged; recovery recounts what it replays */
 	tarn_u64 reserved[5];
 	tarn_u64 words[504]; /* bit b is bit (b % 64) of words[b / 64]; set means in use */
 };

@@ -36,6 +36,7 @@ TARN_AT(tarnfs_superblock, bitmap_start, 168);
 TARN_AT(tarnfs_superblock, groups, 176);
 TARN_AT(tarnfs_superblock, system_block, 184);
 TARN_AT(tarnfs_superblock, first_data, 192);
+TARN_AT(tarnfs_superblock, replica, 200);
 
 TARN_SIZE(tarnfs_bitmap, 4096);
 TARN_AT(tarnfs_bitmap, kind, 4);

@@ -11,7 +11,6 @@ namespace tarn::crash {
 
 namespace {
 
-constexpr u64 kBlocks = 3104;  // little more than three of the smallest journals want
 constexpr int kPairProcessors[2] = {0, 2};
 constexpr s64 kEpoch = 2000;
 constexpr u64 kDamaged = 1;  // for the digest of a state that cannot be mounted or is not consistent
@@ -21,6 +20,7 @@ FormatOptions options()
     FormatOptions options;
     const auto uuid = Base::uuid();
     std::memcpy(options.uuid, uuid.data(), uuid.size());
+    options.blocks = kFirstBlocks;
     options.journals = 3;
     options.hash_seed[0] = 0x0706050403020100;
     options.hash_seed[1] = 0x0f0e0d0c0b0a0908;

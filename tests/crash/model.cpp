@@ -31,6 +31,7 @@ Model& Model::operator=(const Model& other)
         if (copies.count(node))
             unsynced[copies[node].get()] = words;
     label_ = other.label_;
+    blocks_ = other.blocks_;
     paths_ = std::move(paths);
     unsynced_ = std::move(unsynced);
     return *this;
@@ -321,10 +322,16 @@ int Model::set_label(const std::string& label)
     return 0;
 }
 
+int Model::grow()
+{
+    blocks_ = kBlocks;
+    return 0;
+}
+
 Tree Model::tree() const
 {
     Tree tree;
-    tree.paths.emplace_back(kLabel, Node{.bytes = label_});
+    tree.paths.emplace_back(kSuperblock, Node{.bytes = superblock_text(label_, blocks_)});
     std::map<const Node*, u64> first;
     for (const auto& [path, node] : paths_) {
         Node copy = *node;

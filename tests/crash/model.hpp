@@ -45,6 +45,8 @@ class Model {
     int sync(const std::string& path);
 
     int set_label(const std::string& label);
+    // To all of the device.
+    int grow();
 
     // Null: there is none.
     const Node* find(const std::string& path) const;
@@ -63,6 +65,7 @@ class Model {
     void count_subdirectory(const std::string& path, int by);
 
     std::string label_;
+    u64 blocks_ = kFirstBlocks;
     std::map<std::string, Shared> paths_;  // "" is the root
     std::map<const Node*, std::map<u64, std::set<u64>>> unsynced_;
 };

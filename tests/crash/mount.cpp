@@ -219,8 +219,10 @@ Tree Mount::tree()
     std::map<u64, u64> first;
     visit(tree, first, "", TARN_ROOT_INODE);
     char label[TARN_LABEL_BYTES];
-    tarn_fs_label(reinterpret_cast<tarn_fs*>(fs_.get()), label);
-    tree.paths.emplace_back(kLabel, Node{.bytes = label, .first = ~u64{0}});
+    auto* fs = reinterpret_cast<tarn_fs*>(fs_.get());
+    tarn_fs_label(fs, label);
+    const std::string superblock = superblock_text(label, tarn_fs_blocks(fs));
+    tree.paths.emplace_back(kSuperblock, Node{.bytes = superblock, .first = ~u64{0}});
     std::sort(tree.paths.begin(), tree.paths.end(),
               [](const auto& a, const auto& b) { return a.first < b.first; });
     for (usize i = 0; i < tree.paths.size(); i++)
@@ -454,6 +456,8 @@ void Mount::set_label(const std::string& label)
 {
     must("label", "", tarn_fs_set_label(reinterpret_cast<tarn_fs*>(fs_.get()), label.c_str()));
 }
+
+void Mount::grow() { must("grow", "", tarn_fs_grow(reinterpret_cast<tarn_fs*>(fs_.get()), 0)); }
 
 void Mount::hold(const std::string& path) { held_.push_back(find(path)); }
 void Mount::release_held()

@@ -51,6 +51,7 @@ class Mount {
     void sync_data(const std::string& path);
     void settle();
     void set_label(const std::string& label);
+    void grow();
     // Keeps what `path` names open: it can be unlinked and is still there.
     void hold(const std::string& path);
     void release_held();

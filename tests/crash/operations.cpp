@@ -165,6 +165,7 @@ const std::vector<Operation> kOperations = {
     {"release", [](S& s) { s.release(); }},
     {"freeze", [](S& s) { s.settle(); }},
     {"label", [](S& s) { s.set_label("a label of more than one word"); }},
+    {"grow", [](S& s) { s.grow(); }},
     {"remount", [](S& s) { s.remount(); }},
     {"power cut", [](S& s) { s.power_cut(); }},
     {"power cut, read-only at first", [](S& s) { s.power_cut(Access::kReadOnly); }},

@@ -86,6 +86,10 @@ class Session {
     {
         run(model_.set_label(label), [&] { mount_->set_label(label); });
     }
+    void grow()
+    {
+        run(model_.grow(), [&] { mount_->grow(); });
+    }
     void settle() { mount_->settle(); }
     void hold(const std::string& path)
     {

@@ -100,8 +100,10 @@ std::vector<std::string> Sites::missing() const
     std::vector<std::string> found;
     for (const auto& file : std::filesystem::recursive_directory_iterator("fs")) {
         const std::string path = file.path().string();
-        // What only mkfs and fsck do.
-        if (path.find("fs/media/format") == 0 || path.find("fs/check/") == 0 ||
+        // What only mkfs and fsck do; the bitmaps of new groups (tests/host/volume_grow.cpp), which these
+        // devices are too small for.
+        if (path.find("fs/txn/grow") == 0 || path.find("fs/media/format") == 0 ||
+            path.find("fs/check/") == 0 ||
             (file.path().extension() != ".cpp" && file.path().extension() != ".hpp"))
             continue;
         std::ifstream source(path);

@@ -29,8 +29,16 @@ struct Node {
     bool operator==(const Node&) const = default;
 };
 
-// Among the paths of a tree: the file system's label, in place of contents.
-inline const char* const kLabel = "!label";
+// The device, and what of it the file system has before it grows.
+inline constexpr u64 kBlocks = 3104;  // little more than three of the smallest journals want
+inline constexpr u64 kFirstBlocks = kBlocks - 4;
+
+// Among the paths of a tree: what the superblock says, in place of contents.
+inline const char* const kSuperblock = "!superblock";
+inline std::string superblock_text(const std::string& label, u64 blocks)
+{
+    return label + ", " + std::to_string(blocks) + " blocks";
+}
 
 struct Tree {
     std::vector<std::pair<std::string, Node>> paths;  // ascending

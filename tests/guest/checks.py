@@ -137,7 +137,8 @@ class Media:
     """An unmounted device: blocks, the superblock's fields and inode records, to look at and to change."""
 
     FIELDS = {"magic": (0, 8), "version": (12, 4), "compat": (96, 8), "ro_compat": (104, 8), "incompat": (112, 8),
-              "blocks": (120, 8), "first_data": (192, 8), "system_block": (184, 8)}
+              "blocks": (120, 8), "first_data": (192, 8), "system_block": (184, 8),
+              "replica": (200, 8)}
 
     def __init__(self, path):
         self.path = path
@@ -156,7 +157,7 @@ class Media:
         return int.from_bytes(self.read(block * BLOCK + offset, size), "little")
 
     def replica(self):
-        return self.field("blocks") - 1
+        return self.field("replica")
 
     def set_super(self, seal=True, at=None, **fields):
         """Changes fields of both superblocks (or of those in `at`), with the right checksum unless seal is False."""

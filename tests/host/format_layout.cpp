@@ -29,8 +29,10 @@ u64 blocks_in_use(TestDevice& device, const Layout& layout)
         EXPECT_EQ(bitmap.magic, TARNFS_BITMAP_MAGIC);
         EXPECT_EQ(bitmap.kind, TARNFS_BITMAP_BLOCKS);
         EXPECT_EQ(bitmap.index, group);
-        EXPECT_EQ(bitmap.set, bits::count_set(bitmap.words, bitmap.bits));
-        EXPECT_EQ(bits::find(bitmap.words, bitmap.bits, TARNFS_BITMAP_BITS, 0), TARNFS_BITMAP_BITS + 0u);
+        const u32 bits = layout.group_bits(group);
+        EXPECT_EQ(bitmap.bits, u32{TARNFS_BITMAP_BITS});
+        EXPECT_EQ(bitmap.set, bits::count_set(bitmap.words, bits));
+        EXPECT_EQ(bits::find(bitmap.words, bits, TARNFS_BITMAP_BITS, 1), TARNFS_BITMAP_BITS + 0u);
         used += bitmap.set;
     }
     return used;
@@ -72,7 +74,7 @@ TEST(Format, BitmapsMarkExactlyTheFixedBlocks)
     Layout layout = format_device(device);
     const auto& bitmap = bitmap_at(device, layout.bitmap(0));
     const u32 used = static_cast<u32>(layout.first_data.value + kFirstTableBlocks);
-    EXPECT_EQ(bitmap.bits, kTestBlocks);
+    EXPECT_EQ(bitmap.bits, u32{TARNFS_BITMAP_BITS});
     EXPECT_EQ(bits::find(bitmap.words, 0, kTestBlocks, 0), used);
     EXPECT_EQ(bits::find(bitmap.words, used, kTestBlocks, 1), kTestBlocks - 1);
 }
@@ -121,8 +123,9 @@ TEST(Format, LeavesNothingOfWhatWasThere)
     Layout layout = format_device(device);
     TestDevice clean(kTestBlocks);
     format_device(clean);
-    const u64 fixed = layout.first_data.value + kFirstTableBlocks;
-    EXPECT_EQ(std::memcmp(device.bytes(), clean.bytes(), fixed * kBlockSize), 0);
+    const u64 table = layout.first_data.value, end_of_bitmaps = layout.bitmap(layout.groups).value;
+    EXPECT_EQ(std::memcmp(device.bytes(), clean.bytes(), end_of_bitmaps * kBlockSize), 0);
+    EXPECT_EQ(std::memcmp(device.block(table), clean.block(table), kFirstTableBlocks * kBlockSize), 0);
     EXPECT_EQ(std::memcmp(device.block(kTestBlocks - 1), clean.block(kTestBlocks - 1), kBlockSize), 0);
 }
 

@@ -134,8 +134,8 @@ std::vector<Damage> all_damages()
         {"BlockBitmapIndex", "says it is of group 5", [](TestFileSystem& fs) { group_bitmap(fs).index = 5; }},
         {"BlockBitmapCounter", "bits are set, its counter says",
          [](TestFileSystem& fs) { group_bitmap(fs).set += 2; }},
-        {"BlockBitmapEnd", "bits behind the end are clear",
-         [](TestFileSystem& fs) { bits::clear(group_bitmap(fs).words, kTestBlocks + 5, 1); }},
+        {"BlockBitmapEnd", "bits behind the end are set",
+         [](TestFileSystem& fs) { bits::set(group_bitmap(fs).words, kTestBlocks + 5, 1); }},
         {"BlockMarkedFree", "in use, but marked free",
          [](TestFileSystem& fs) {
              bits::clear(group_bitmap(fs).words, static_cast<u32>(layout_of(fs).first_data.value), 1);
