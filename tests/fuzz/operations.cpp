@@ -87,6 +87,7 @@ class Hands {
     };
     int place(const std::string& path, Place* found);
     int create(const Place& at, u32 mode, const std::string& target);
+    int make_nameless(const Operation& op, const Place& at);
     int change(const Operation& op, Vfs::Node& file);
     int write(const Operation& op, Vfs::Node& file);
     int unlink_open(const Place& at);
@@ -109,7 +110,7 @@ int Hands::execute(const Operation& op)
         return vfs_.sync();
     if (const int error = place(op.path, &at))
         return error;
-    if (op.action == Action::Link || op.action == Action::Rename)
+    if (op.action == Action::Link || op.action == Action::Rename || op.action == Action::Exchange)
         if (const int error = place(op.other, &to))
             return error;
     switch (op.action) {
@@ -117,6 +118,8 @@ int Hands::execute(const Operation& op)
         case Action::Mkdir: return create(at, 0040755, {});
         case Action::Symlink: return create(at, 0120777, op.other);
         case Action::Rename: return vfs_.rename(*at.dir, at.name, *to.dir, to.name);
+        case Action::Exchange: return vfs_.exchange(*at.dir, at.name, *to.dir, to.name);
+        case Action::Nameless: return make_nameless(op, at);
         case Action::Rmdir:
         case Action::Unlink: return vfs_.unlink(*at.dir, at.name);
         case Action::UnlinkOpen: return unlink_open(at);
@@ -133,6 +136,16 @@ int Hands::create(const Place& at, u32 mode, const std::string& target)
     return vfs_.create(*at.dir, at.name, mode, target, &made);
 }
 
+int Hands::make_nameless(const Operation& op, const Place& at)
+{
+    Vfs::Node* made = nullptr;
+    if (const int error = vfs_.create_nameless(*at.dir, 0100644, &made))
+        return error;
+    if (const int error = write(op, *made))
+        return error;
+    return vfs_.link(*at.dir, at.name, *made);
+}
+
 int Hands::change(const Operation& op, Vfs::Node& file)
 {
     using Keep = FakeFile::KeepSize;
@@ -145,6 +158,12 @@ int Hands::change(const Operation& op, Vfs::Node& file)
             return vfs_.fallocate(file, TARN_FALLOCATE_PUNCH, Keep::kYes, op.offset, op.length, kAllSteps);
         case Action::Zero:
             return vfs_.fallocate(file, TARN_FALLOCATE_ZERO, Keep::kNo, op.offset, op.length, kAllSteps);
+        case Action::Collapse:
+            return vfs_.fallocate(file, TARN_FALLOCATE_COLLAPSE, Keep::kNo, op.offset, op.length, kAllSteps);
+        case Action::Insert:
+            return vfs_.fallocate(file, TARN_FALLOCATE_INSERT, Keep::kNo, op.offset, op.length, kAllSteps);
+        case Action::SetXattr: return vfs_.set_xattr(file, op.other, powercut::new_bytes(op));
+        case Action::RemoveXattr: return vfs_.set_xattr(file, op.other, std::nullopt);
         case Action::Truncate:
         case Action::Open: return vfs_.truncate(file, op.length);
         case Action::Chmod: return vfs_.set_mode(file, op.mode);

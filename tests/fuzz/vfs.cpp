@@ -236,6 +236,27 @@ int Vfs::create(Node& dir, const std::string& name, u32 mode, const std::string&
         return error ? error : -EEXIST;
     if (dir.is_dead)
         return -ENOENT;
+    auto node = std::make_unique<Node>();
+    const tarn_new_inode what = new_inode(mode, target);
+    if (const int error = seen(node->file.create(dir.file.inode(), name, what, &node->attributes)))
+        return error;
+    add(dir, std::move(node), made);
+    return refresh(dir);
+}
+
+int Vfs::create_nameless(Node& dir, u32 mode, Node** made)
+{
+    auto node = std::make_unique<Node>();
+    const tarn_new_inode what = new_inode(mode, {});
+    if (const int error = seen(node->file.create_nameless(dir.file.inode(), what, &node->attributes)))
+        return error;
+    add(dir, std::move(node), made);
+    (*made)->is_nameless = true;
+    return 0;
+}
+
+tarn_new_inode Vfs::new_inode(u32 mode, const std::string& target)
+{
     tarn_new_inode what = {};
     what.mode = mode;
     what.uid = 1000;
@@ -243,14 +264,15 @@ int Vfs::create(Node& dir, const std::string& name, u32 mode, const std::string&
     what.device = 0x0801;
     what.target = spelled(target);
     what.now = tick();
-    auto node = std::make_unique<Node>();
-    if (const int error = seen(node->file.create(dir.file.inode(), name, what, &node->attributes)))
-        return error;
+    return what;
+}
+
+void Vfs::add(Node& dir, std::unique_ptr<Node> node, Node** made)
+{
     *made = node.get();
     node->parent = node->type() == 0040000 ? &dir : nullptr;
     if (!nodes_.emplace(node->number(), std::move(node)).second)
         die("an inode number given out that is in use");
-    return refresh(dir);
 }
 
 int Vfs::link(Node& dir, const std::string& name, Node& inode)
@@ -258,11 +280,12 @@ int Vfs::link(Node& dir, const std::string& name, Node& inode)
     Node* there = nullptr;
     if (const int error = lookup(dir, name, &there); error != -ENOENT)
         return error ? error : -EEXIST;
-    if (dir.is_dead || inode.attributes.links == 0)
+    if (dir.is_dead || (inode.attributes.links == 0 && !inode.is_nameless))
         return -ENOENT;
     if (inode.type() == 0040000)
         return -EPERM;
     const int error = seen(tarn_dir_link(dir.file.inode(), spelled(name), inode.file.inode(), tick()));
+    inode.is_nameless = inode.is_nameless && error;
     refresh(dir);
     refresh(inode);
     return error;
@@ -316,6 +339,49 @@ int Vfs::rename(Node& from, const std::string& name, Node& to, const std::string
         drop_if_unused(*target, Evict::kNow);
     }
     return 0;
+}
+
+int Vfs::exchange(Node& one_dir, const std::string& one_name, Node& other_dir, const std::string& other_name)
+{
+    Node *one = nullptr, *other = nullptr;
+    if (const int error = lookup(one_dir, one_name, &one))
+        return error;
+    if (const int error = lookup(other_dir, other_name, &other))
+        return error;
+    const tarn_rename what = {one_dir.file.inode(),
+                              spelled(one_name),
+                              other_dir.file.inode(),
+                              spelled(other_name),
+                              one->file.inode(),
+                              other->file.inode(),
+                              tick(),
+                              nullptr};
+    if (const int error = seen(tarn_dir_exchange(&what)))
+        return error;
+    if (one->type() == 0040000)
+        one->parent = &other_dir;
+    if (other->type() == 0040000)
+        other->parent = &one_dir;
+    for (Node* node : {&one_dir, &other_dir, one, other})
+        refresh(*node);
+    return 0;
+}
+
+int Vfs::set_xattr(Node& node, const std::string& name, const std::optional<std::vector<u8>>& value)
+{
+    const std::string in_space = name.substr(name.find('.') + 1);
+    tarn_xattr_change change = {};
+    change.xattr.space = TARN_XATTR_USER;
+    change.xattr.name = spelled(in_space);
+    change.xattr.value = value ? value->data() : nullptr;
+    change.xattr.size = value ? static_cast<unsigned>(value->size()) : 0;
+    change.how = value ? TARN_XATTR_EITHER : TARN_XATTR_REMOVE;
+    refresh(node);
+    tarn_attributes wanted = node.attributes;
+    wanted.times.change = tick();
+    const int error = seen(tarn_inode_set_attributes(node.file.inode(), &wanted, &change));
+    refresh(node);
+    return error;
 }
 
 int Vfs::set_mode(Node& node, u32 mode)

@@ -12,6 +12,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,9 @@ class Vfs {
     struct Node {
         FakeFile file;
         tarn_attributes attributes{};
-        Node* parent = nullptr;  // of a directory: where it was found
-        bool is_dead = false;    // a directory that has been removed
+        Node* parent = nullptr;    // of a directory: where it was found
+        bool is_dead = false;      // a directory that has been removed
+        bool is_nameless = false;  // made without a name, which it may be given
 
         u64 number() const { return attributes.number; }
         u32 type() const { return attributes.mode & 0170000; }
@@ -70,11 +72,17 @@ class Vfs {
     int refresh(Node& node);
 
     int create(Node& dir, const std::string& name, u32 mode, const std::string& target, Node** made);
+    // A regular file without a name, which link() gives it.
+    int create_nameless(Node& dir, u32 mode, Node** made);
     int link(Node& dir, const std::string& name, Node& inode);
     enum class Evict { kNow, kAtUnmount };
     int unlink(Node& dir, const std::string& name, Evict evict = Evict::kNow);
     int rename(Node& from, const std::string& name, Node& to, const std::string& new_name);
+    // Both are there, and are not the same.
+    int exchange(Node& one_dir, const std::string& one_name, Node& other_dir, const std::string& other_name);
     int set_mode(Node& node, u32 mode);
+    // "user.name"; no value: it goes.
+    int set_xattr(Node& node, const std::string& name, const std::optional<std::vector<u8>>& value);
 
     int read(Node& node, u64 offset, u64 length, std::vector<std::byte>& bytes);
     long long write(Node& node, u64 offset, const std::vector<std::byte>& bytes);
@@ -94,6 +102,9 @@ class Vfs {
     bool has_met_damage() const { return has_met_damage_; }
 
   private:
+    tarn_new_inode new_inode(u32 mode, const std::string& target);
+    // The node has been made.
+    void add(Node& dir, std::unique_ptr<Node> node, Node** made);
     long long seen(long long result);
     int seen(int result) { return static_cast<int>(seen(static_cast<long long>(result))); }
     int get(u64 number, Node** found);

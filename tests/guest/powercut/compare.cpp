@@ -71,10 +71,25 @@ void Comparison::compare_node(NodeId id, const std::string& path)
     if (status.links != model_.link_count(id))
         differ(path, "has " + std::to_string(status.links) + " links, not " +
                          std::to_string(model_.link_count(id)));
+    if (node.kind != Kind::Symlink)
+        compare_xattrs(id, path);
     if (node.kind == Kind::File)
         compare_data(id, path, status.size);
     else if (node.kind == Kind::Symlink && view_.target(path) != node.data)
         differ(path, "points elsewhere");
+}
+
+void Comparison::compare_xattrs(NodeId id, const std::string& path)
+{
+    const auto& wanted = model_.node(id).xattrs;
+    for (const char* name : kXattrs) {
+        const std::optional<Bytes> found = view_.xattr(path, name);
+        const auto it = wanted.find(name);
+        if (found.has_value() != (it != wanted.end()))
+            differ(path, std::string(found ? "has " : "lacks ") + name);
+        if (found && *found != it->second)
+            differ(path, std::string("has another value of ") + name);
+    }
 }
 
 void Comparison::compare_data(NodeId id, const std::string& path, uint64_t size)

@@ -23,6 +23,8 @@ class View {
     virtual Status status(const std::string& path) = 0;
     virtual Bytes contents(const std::string& path) = 0;
     virtual Bytes target(const std::string& path) = 0;
+    // An extended attribute's value, or nothing.
+    virtual std::optional<Bytes> xattr(const std::string& path, const std::string& name) = 0;
 };
 
 // `partial` is a data operation of which any part may have happened.
@@ -39,6 +41,7 @@ class Comparison {
   private:
     void compare_directory(NodeId id, const std::string& path);
     void compare_node(NodeId id, const std::string& path);
+    void compare_xattrs(NodeId id, const std::string& path);
     void compare_data(NodeId id, const std::string& path, uint64_t size);
     bool is_partial(NodeId id) const { return partial_ && partial_->node == id; }
 

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <sys/mman.h>
+#include <sys/xattr.h>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
@@ -24,6 +25,9 @@ bool Hands::execute(const Operation& op)
         case Action::UnlinkOpen: return unlink_open(op);
         case Action::Rmdir: return rmdir(path.c_str()) == 0;
         case Action::Rename: return ::rename(path.c_str(), other.c_str()) == 0;
+        case Action::Exchange:
+            return renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE) == 0;
+        case Action::Nameless: return make_nameless(op);
         case Action::Write:
         case Action::Append: return write(op);
         case Action::Map: return map(op);
@@ -31,9 +35,13 @@ bool Hands::execute(const Operation& op)
         case Action::Keep: return allocate(op, FALLOC_FL_KEEP_SIZE);
         case Action::Punch: return allocate(op, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
         case Action::Zero: return allocate(op, FALLOC_FL_ZERO_RANGE);
+        case Action::Collapse: return allocate(op, FALLOC_FL_COLLAPSE_RANGE);
+        case Action::Insert: return allocate(op, FALLOC_FL_INSERT_RANGE);
         case Action::Truncate: return truncate(path.c_str(), static_cast<off_t>(op.length)) == 0;
         case Action::Open: return Fd(path, O_WRONLY | O_TRUNC).get() >= 0;
         case Action::Chmod: return chmod(path.c_str(), op.mode) == 0;
+        case Action::SetXattr: return set_xattr(op);
+        case Action::RemoveXattr: return lremovexattr(path.c_str(), op.other.c_str()) == 0;
         case Action::Sync: return sync();
     }
     return false;
@@ -98,6 +106,22 @@ bool Hands::unlink_open(const Operation& op)
     return true;
 }
 
+bool Hands::make_nameless(const Operation& op)
+{
+    Fd fd(root_ + op.path.substr(0, op.path.rfind('/')), O_TMPFILE | O_WRONLY);
+    const Bytes bytes = new_bytes(op);
+    if (fd.get() < 0 || pwrite(fd.get(), bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+        return false;
+    const std::string self = "/proc/self/fd/" + std::to_string(fd.get());
+    return linkat(AT_FDCWD, self.c_str(), AT_FDCWD, (root_ + op.path).c_str(), AT_SYMLINK_FOLLOW) == 0;
+}
+
+bool Hands::set_xattr(const Operation& op)
+{
+    const Bytes value = new_bytes(op);
+    return lsetxattr((root_ + op.path).c_str(), op.other.c_str(), value.data(), value.size(), 0) == 0;
+}
+
 bool Hands::sync()
 {
     Fd fd(root_, O_RDONLY | O_DIRECTORY);
@@ -149,6 +173,18 @@ Bytes DiskView::target(const std::string& path)
     ssize_t n = readlink((root_ + path).c_str(), reinterpret_cast<char*>(target.data()), target.size());
     target.resize(n < 0 ? 0 : static_cast<size_t>(n));
     return target;
+}
+
+std::optional<Bytes> DiskView::xattr(const std::string& path, const std::string& name)
+{
+    Bytes value(65536);
+    const ssize_t n = lgetxattr((root_ + path).c_str(), name.c_str(), value.data(), value.size());
+    if (n < 0 && errno == ENODATA)
+        return std::nullopt;
+    if (n < 0)
+        cannot(path, "tell " + name);
+    value.resize(static_cast<size_t>(n));
+    return value;
 }
 
 void DiskView::cannot(const std::string& path, const std::string& what) const

@@ -44,6 +44,8 @@ class Hands {
     bool map(const Operation& op);
     bool allocate(const Operation& op, int mode);
     bool unlink_open(const Operation& op);
+    bool make_nameless(const Operation& op);
+    bool set_xattr(const Operation& op);
     bool sync();
 
     // An unlinked file stays open until the next one: it must not survive a power cut.
@@ -67,6 +69,7 @@ class DiskView : public View {
     Status status(const std::string& path) override;
     Bytes contents(const std::string& path) override;
     Bytes target(const std::string& path) override;
+    std::optional<Bytes> xattr(const std::string& path, const std::string& name) override;
 
   private:
     [[noreturn]] void cannot(const std::string& path, const std::string& what) const;

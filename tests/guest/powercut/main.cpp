@@ -7,7 +7,8 @@
 // ("WORKER COUNT"), which lies outside the file system. After a power cut, the same seed and the last counts
 // rebuild the models, and each directory must equal its model, but for the one operation that may have been
 // under way:
-//   - an operation on names or sizes happened or did not (renames, links, truncates, allocations ...);
+//   - an operation on names, sizes or attributes happened or did not (renames, links, truncates, allocations, ranges taken
+//     out or put in, extended attributes ...), and a file made without a name has its name and all of its bytes or none;
 //   - of a write, of stores through a mapping, or of the zeroes of a punch, each byte is there or not, and the
 //     size is in between; but where a write has made the file grow, all it put below the new size is there.
 // Then that operation is done (again) and the sequence goes on.

@@ -4,6 +4,8 @@
 
 #include "model.hpp"
 
+#include <iterator>
+
 namespace powercut {
 
 void Model::remove(const std::string& path)
@@ -29,11 +31,26 @@ void Model::rename(const Operation& op)
     entry.name = op.other.substr(op.other.rfind('/') + 1);
 }
 
+void Model::exchange(const Operation& op)
+{
+    std::swap(entries_[*find(op.path)].node, entries_[*find(op.other)].node);
+}
+
 void Model::store(const Operation& op)
 {
     Bytes& data = nodes_[op.node].data;
     data.resize(std::max<size_t>(data.size(), op.offset + op.length));
     std::ranges::copy(new_bytes(op), data.begin() + static_cast<ptrdiff_t>(op.offset));
+}
+
+void Model::shift(const Operation& op)
+{
+    Bytes& data = nodes_[op.node].data;
+    const auto at = data.begin() + static_cast<ptrdiff_t>(op.offset);
+    if (op.action == Action::Insert)
+        data.insert(at, op.length, 0);
+    else
+        data.erase(at, at + static_cast<ptrdiff_t>(op.length));
 }
 
 // The size stays.
@@ -55,11 +72,19 @@ void Model::apply(const Operation& op)
         case Action::UnlinkOpen:
         case Action::Rmdir: return remove(op.path);
         case Action::Rename: return rename(op);
+        case Action::Exchange: return exchange(op);
+        case Action::Nameless: {
+            add_new(op, Kind::File, 0644);
+            nodes_[next_id_ - 1].data = new_bytes(op);
+            return;
+        }
         case Action::Write:
         case Action::Append:
         case Action::Zero:
         case Action::Map: return store(op);
         case Action::Punch: return punch(op);
+        case Action::Collapse:
+        case Action::Insert: return shift(op);
         case Action::Allocate: {
             Bytes& data = nodes_[op.node].data;
             return data.resize(std::max<size_t>(data.size(), op.offset + op.length));
@@ -67,6 +92,8 @@ void Model::apply(const Operation& op)
         case Action::Truncate:
         case Action::Open: nodes_[op.node].data.resize(op.length); return;
         case Action::Chmod: nodes_[op.node].mode = op.mode; return;
+        case Action::SetXattr: nodes_[op.node].xattrs[op.other] = new_bytes(op); return;
+        case Action::RemoveXattr: nodes_[op.node].xattrs.erase(op.other); return;
         case Action::Keep:
         case Action::Sync: return;
     }
@@ -78,7 +105,7 @@ std::optional<Operation> Chooser::try_one()
         if (std::optional<Operation> op = make_large())
             return op;
     }
-    uint64_t dice = random_.below(100);
+    uint64_t dice = random_.below(118);
     if (dice < 12)
         return make_name(Action::Create);
     if (dice < 17)
@@ -113,6 +140,18 @@ std::optional<Operation> Chooser::try_one()
         return resize(Action::Open);
     if (dice < 98)
         return chmod();
+    if (dice < 101)
+        return exchange();
+    if (dice < 104)
+        return make_nameless();
+    if (dice < 106)
+        return shift(Action::Collapse);
+    if (dice < 108)
+        return shift(Action::Insert);
+    if (dice < 114)
+        return set_xattr();
+    if (dice < 116)
+        return remove_xattr();
     return Operation{Action::Sync};
 }
 
@@ -165,6 +204,31 @@ std::optional<Operation> Chooser::rename()
     return Operation{Action::Rename, model_.path(*entry), target, entry->node};
 }
 
+// Of two that can be told from each other, so that what is left of a power cut says whether it has happened.
+std::optional<Operation> Chooser::exchange()
+{
+    const Entry* one = any(Kind::File);
+    const bool with_directory = random_.below(3) == 0;
+    const Entry* other = any(with_directory ? Kind::Directory : Kind::File);
+    if (!one || !other)
+        return std::nullopt;
+    const bool same = model_.node(one->node).data.size() == model_.node(other->node).data.size();
+    const bool too_deep = model_.depth(one->parent) + 2 >= kMaxDepth;
+    if (with_directory ? model_.is_inside(one->parent, other->node) || too_deep : same)
+        return std::nullopt;
+    return Operation{Action::Exchange, model_.path(*one), model_.path(*other), one->node};
+}
+
+std::optional<Operation> Chooser::make_nameless()
+{
+    std::optional<Operation> op = make_name(Action::Nameless);
+    if (op) {
+        op->length = any_length();
+        op->pattern = random_.next();
+    }
+    return op;
+}
+
 std::optional<Operation> Chooser::write(Action action)
 {
     const Entry* file = any(Kind::File);
@@ -184,6 +248,22 @@ std::optional<Operation> Chooser::fallocate(Action action)
     op->action = action;
     op->length = std::min(op->length * 3, kMaxFileBytes - op->offset);
     return op;
+}
+
+// Whole blocks, not up to the file's end or beyond it.
+std::optional<Operation> Chooser::shift(Action action)
+{
+    const Entry* file = any(Kind::File);
+    const uint64_t size = file ? model_.node(file->node).data.size() : 0;
+    if (size <= kBlockBytes || size > kMaxFileBytes)
+        return std::nullopt;
+    const uint64_t blocks = (size - 1) / kBlockBytes;  // that lie before the last byte
+    const uint64_t first = random_.below(blocks);
+    const uint64_t most = action == Action::Insert ? (kMaxFileBytes - size) / kBlockBytes : blocks - first;
+    if (most == 0)
+        return std::nullopt;
+    const uint64_t count = 1 + random_.below(std::min<uint64_t>(most, 8));
+    return Operation{action, model_.path(*file), {}, file->node, first * kBlockBytes, count * kBlockBytes};
 }
 
 // An empty file, as a hole or allocated: its first stores through a mapping are to 2 MiB at once.
@@ -225,6 +305,28 @@ std::optional<Operation> Chooser::chmod()
         return std::nullopt;
     mode_t mode = 0600 | static_cast<mode_t>(random_.below(0200));
     return Operation{Action::Chmod, model_.path(*file), {}, file->node, 0, 0, 0, mode};
+}
+
+std::optional<Operation> Chooser::set_xattr()
+{
+    const Entry* entry = any(random_.below(4) ? Kind::File : Kind::Directory);
+    if (!entry)
+        return std::nullopt;
+    const uint64_t which = random_.below(std::size(kXattrs));
+    const uint64_t length = which + 1 == std::size(kXattrs) ? random_.below(20000) : random_.below(400);
+    return Operation{Action::SetXattr, model_.path(*entry), kXattrs[which], entry->node, 0, length,
+                     random_.next()};
+}
+
+std::optional<Operation> Chooser::remove_xattr()
+{
+    const Entry* entry = any(random_.below(4) ? Kind::File : Kind::Directory);
+    if (!entry || model_.node(entry->node).xattrs.empty())
+        return std::nullopt;
+    const auto& xattrs = model_.node(entry->node).xattrs;
+    auto chosen = xattrs.begin();
+    std::advance(chosen, static_cast<ptrdiff_t>(random_.below(xattrs.size())));
+    return Operation{Action::RemoveXattr, model_.path(*entry), chosen->first, entry->node};
 }
 
 }  // namespace powercut

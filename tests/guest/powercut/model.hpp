@@ -18,6 +18,9 @@ constexpr uint64_t kMaxFileBytes = 256 * 1024;
 constexpr uint64_t kLargeBytes = 2 << 20;
 constexpr size_t kMaxEntries = 60;
 constexpr size_t kMaxDepth = 6;
+constexpr uint64_t kBlockBytes = 4096;
+// Of a user's name space; the last one's value may be long.
+constexpr const char* kXattrs[] = {"user.a", "user.b", "user.c", "user.long"};
 
 using Bytes = std::vector<uint8_t>;
 using NodeId = size_t;
@@ -47,6 +50,7 @@ struct Node {
     mode_t mode = 0;
     Bytes data = {};     // a file's contents, a symlink's target
     unsigned links = 1;  // names a file has; a directory's link count is counted from its children
+    std::map<std::string, Bytes> xattrs = {};
 };
 
 struct Entry {
@@ -64,6 +68,8 @@ enum class Action {
     UnlinkOpen,
     Rmdir,
     Rename,
+    Exchange,
+    Nameless,  // made and written without a name, which it is given then
     Write,
     Append,
     Map,
@@ -72,15 +78,19 @@ enum class Action {
     Keep,  // allocate, and keep the size
     Punch,
     Zero,
+    Collapse,
+    Insert,
     Open,
     Chmod,
+    SetXattr,
+    RemoveXattr,
     Sync
 };
 
 struct Operation {
     Action action;
     std::string path = {};
-    std::string other = {};  // the new name of a link or rename, a symlink's target
+    std::string other = {};  // the new name of a link or rename, a symlink's target, an extended attribute
     NodeId node = 0;         // the file whose data changes
     uint64_t offset = 0;
     uint64_t length = 0;
@@ -216,7 +226,9 @@ class Model {
     }
     void remove(const std::string& path);
     void rename(const Operation& op);
+    void exchange(const Operation& op);
     void store(const Operation& op);
+    void shift(const Operation& op);
     void punch(const Operation& op);
 
     std::map<NodeId, Node> nodes_;
@@ -249,12 +261,17 @@ class Chooser {
     std::optional<Operation> make_link();
     std::optional<Operation> remove_name(Action action);
     std::optional<Operation> rename();
+    std::optional<Operation> exchange();
+    std::optional<Operation> make_nameless();
     std::optional<Operation> write(Action action);
     std::optional<Operation> map();
     std::optional<Operation> resize(Action action);
     std::optional<Operation> make_large();
     std::optional<Operation> fallocate(Action action);
+    std::optional<Operation> shift(Action action);
     std::optional<Operation> chmod();
+    std::optional<Operation> set_xattr();
+    std::optional<Operation> remove_xattr();
 
     const Entry* any(Kind kind)
     {

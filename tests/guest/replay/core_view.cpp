@@ -100,4 +100,17 @@ powercut::Bytes CoreView::target(const std::string& path)
     return bytes;
 }
 
+std::optional<powercut::Bytes> CoreView::xattr(const std::string& path, const std::string& name)
+{
+    const std::string in_space = name.substr(name.find('.') + 1);
+    auto inode = open(path);
+    powercut::Bytes value(TARN_XATTR_VALUE_MAX);
+    auto length = names().get_xattr(*inode, TARN_XATTR_USER, bytes_of(in_space),
+                                    MutableBytes(reinterpret_cast<byte*>(value.data()), value.size()));
+    if (length.error() == Error::kNoXattr)
+        return std::nullopt;
+    value.resize(must(std::move(length), "tell " + name + " of " + path));
+    return value;
+}
+
 }  // namespace replay

@@ -21,6 +21,7 @@ class CoreView : public powercut::View {
     Status status(const std::string& path) override;
     powercut::Bytes contents(const std::string& path) override;
     powercut::Bytes target(const std::string& path) override;
+    std::optional<powercut::Bytes> xattr(const std::string& path, const std::string& name) override;
 
   private:
     std::unique_ptr<tarn::Inode> open(const std::string& path);

@@ -95,6 +95,13 @@ int FakeFile::create(tarn_inode* dir, const std::string& name, const tarn_new_in
     return error;
 }
 
+int FakeFile::create_nameless(tarn_inode* dir, const tarn_new_inode& what, tarn_attributes* attributes)
+{
+    const int error = tarn_dir_create_nameless(dir, &what, &inode_, attributes);
+    mode_ = error ? 0 : attributes->mode;
+    return error;
+}
+
 FakeFile::~FakeFile()
 {
     if (mode_ == 0)

@@ -253,6 +253,7 @@ class FakeFile {
     // Once: the inode of that number, or a new one. Of any type. 0 or -errno.
     int open(tarn_fs* fs, u64 number, tarn_attributes* attributes);
     int create(tarn_inode* dir, const std::string& name, const tarn_new_inode& what, tarn_attributes* attributes);
+    int create_nameless(tarn_inode* dir, const tarn_new_inode& what, tarn_attributes* attributes);
     // It has no name any more: freed at the end, unless it is kept as an orphan.
     void discard() { discard_ = true; }
     void keep() { discard_ = false; }
