@@ -31,6 +31,17 @@ const char* symlink_defect(const tarnfs_inode& record)
     return nullptr;
 }
 
+// The table's block that a number's record is in, and where it is there.
+FileBlock block_of_record(InodeNumber number)
+{
+    return chunk_start(group_of(number), 0) + index_in_group(number) / TARNFS_INODES_PER_BLOCK;
+}
+
+MediaAddress record_in(DeviceBlock block, InodeNumber number)
+{
+    return address_of(block) + index_in_group(number) % TARNFS_INODES_PER_BLOCK * TARNFS_INODE_BYTES;
+}
+
 }  // namespace
 
 const char* record_defect(const tarnfs_inode& record, InodeNumber number)
@@ -207,13 +218,17 @@ Result<InodeTable::Found> InodeTable::find(InodeNumber number)
     return Found{address, record.generation};
 }
 
-// The record may be changing meanwhile, with nobody whose lock we could take: a copy is looked at, whose checksum tells.
+// The record may be changing meanwhile, with nobody whose lock we could take: a copy is looked at, whose
+// checksum tells. Chunks stay where they are: one that is being dropped has all its numbers taken, and no
+// place for them behind that.
 Result<InodeTable::Found> InodeTable::find_handle(InodeNumber number, u32 generation)
 {
     TRY(group(group_of(number)));
+    NoFsScope nofs;
+    SharedGuard table(table_.lock);
     if (number.value == TARNFS_INO_TABLE || !is_taken(number))
         return Error::kStale;
-    const MediaAddress address = TRY(record_of(number));
+    const MediaAddress address = record_in(TRY(block_at(block_of_record(number))), number);
     tarnfs_inode record;
     memcpy(&record, volume_.media().at(address), sizeof(record));
     if (record_defect(record, number) || record.links == 0 || (generation && generation != record.generation))
@@ -231,12 +246,9 @@ bool InodeTable::is_taken(InodeNumber number)
 
 Result<MediaAddress> InodeTable::record_of(InodeNumber number)
 {
-    const u32 index = index_in_group(number);
-    const FileBlock at = chunk_start(group_of(number), 0) + index / TARNFS_INODES_PER_BLOCK;
     NoFsScope nofs;
     SharedGuard guard(table_.lock);
-    const DeviceBlock block = TRY(block_at(at));
-    return address_of(block) + index % TARNFS_INODES_PER_BLOCK * TARNFS_INODE_BYTES;
+    return record_in(TRY(block_at(block_of_record(number))), number);
 }
 
 Result<ReservedInode> InodeTable::reserve(InodeNumber parent)

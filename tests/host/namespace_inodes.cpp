@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 // Namespace: inodes beside their names: files without one, handles, flags and projects, versions.
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <functional>
+#include <future>
+#include <vector>
 
 #include "tarnfs/ondisk.hpp"
 #include "tests/host/file_fixture.hpp"
@@ -156,6 +159,41 @@ TEST_F(NamespaceInodes, HandlesFindWhatIsThereAndNothingElse)
     ASSERT_EQ(made.attributes.number, number);
     EXPECT_EQ(open_handle(number, generation), -ESTALE) << "another one now";
     tarn_inode_close(&made.inode);
+    EXPECT_EQ(tarn_fs_is_read_only(fs->fs()), 0) << "no handle is damage";
+}
+
+// Somebody asks for inodes of a chunk at each fence on its way out.
+TEST_F(NamespaceInodes, HandlesOfAChunkThatGoesAreStale)
+{
+    std::vector<Opened> made(100);
+    u64 last = 0;
+    for (usize i = 0; i < made.size(); i++) {
+        ASSERT_EQ(make(fs->root(), ("n" + std::to_string(i)).c_str(), kTypeRegular | 0644, made[i]), 0);
+        last = made[i].attributes.number;
+    }
+    ASSERT_GE(last, u64{TARNFS_INODE_CHUNK});
+    struct Asking {
+        std::function<int()> ask;
+        std::vector<std::future<int>> answers;
+    } asking{[&] { return open_handle(last, 0); }, {}};
+    for (usize i = 0; i < made.size(); i++) {
+        const std::string name = "n" + std::to_string(i);
+        ASSERT_EQ(tarn_dir_unlink(fs->root(), spelled(name.c_str()), &made[i].inode, tick()), 0);
+        if (i + 1 == made.size())
+            device.backing().observer = {&asking, [](void* context, const host::Event& event) {
+                                             auto& all = *static_cast<Asking*>(context);
+                                             if (event.kind != host::Event::Kind::kFence)
+                                                 return 0;
+                                             all.answers.push_back(std::async(std::launch::async, all.ask));
+                                             all.answers.back().wait_for(std::chrono::milliseconds(100));
+                                             return 0;
+                                         }};
+        tarn_inode_free(&made[i].inode);
+    }
+    device.backing().observer = {};
+    EXPECT_GE(asking.answers.size(), 2u) << "the inode, and its chunk";
+    for (auto& answer : asking.answers)
+        EXPECT_EQ(answer.get(), -ESTALE);
     EXPECT_EQ(tarn_fs_is_read_only(fs->fs()), 0) << "no handle is damage";
 }
 
