@@ -4,7 +4,7 @@
 #include "fs/core.h"
 
 #include "fs/dir/namespace.hpp"
-#include "fs/file/object.hpp"
+#include "fs/file/file.hpp"
 #include "fs/filesystem.hpp"
 
 namespace tarn {
@@ -210,7 +210,7 @@ int tarn_inode_set_flags(tarn_inode* inode, unsigned int flags, unsigned int pro
 
 int tarn_inode_query_version(tarn_inode* inode, unsigned long long* version)
 {
-    auto queried = Namespace(inode_of(inode).fs).query_version(inode_of(inode));
+    auto queried = File(InodeObject::of(inode)).query_version();
     if (queried.is_ok())
         *version = queried.value();
     return to_errno(queried.error());

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 // Namespace: attributes of any inode, plain and extended, and the target of a symlink.
 //
-// Crash argument: attributes, with an extended one if it changes too, flags and times are one record each. A value
-// that needs blocks is durable before. A version is marked as seen in a record before it is
-// handed out, and whatever changes next makes it another one before or with the change: so no state of the inode has the
-// version of another one that somebody has seen. A symlink's target never changes once it is
-// named.
+// Crash argument: attributes, with an extended one if it changes too, flags and times are one record each. A
+// value that needs blocks is durable before. Each makes a version that somebody has seen another one
+// (note_change). A symlink's target never changes once it is named.
 #include <cstring>
 
 #include "cxxrt/mutant.hpp"
@@ -87,21 +85,6 @@ Status Namespace::set_flags(Inode& inode, u32 flags, u32 project, const tarn_tim
     note_change(record);
     set_change_time(record, now);
     return txn.commit();
-}
-
-// What cannot be marked is not told: a later mount would tell the same of something else.
-Result<u64> Namespace::query_version(Inode& inode)
-{
-    InodeLocks locks({&inode});
-    const u64 seen = inode.read().version | TARNFS_VERSION_SEEN;
-    if (seen == inode.read().version)
-        return seen;
-    TRY(volume_.may_change());
-    Transaction txn(volume_);
-    tarnfs_inode& record = TRY(txn.edit_inode_record(inode.record));
-    record.version = seen;
-    TRY(txn.commit());
-    return seen;
 }
 
 // The bug of a mutant: without a record.

@@ -78,8 +78,6 @@ class Namespace {
                           const tarn_xattr_change* change = nullptr);
     // Makes the flags of TARNFS_INODE_USER_FLAGS, as far as the inode's type has them, and the project what is given.
     Status set_flags(Inode& inode, u32 flags, u32 project, const tarn_time& now);
-    // Marked as seen, so that the next change makes it another one (fs/inode/inode.hpp: note_change).
-    Result<u64> query_version(Inode& inode);
     // Makes times durable. Nothing is written when the record says the same.
     Status write_times(Inode& inode, const tarn_times& times);
     void attributes(Inode& inode, tarn_attributes& attributes);

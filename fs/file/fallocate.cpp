@@ -44,11 +44,10 @@ Result<bool> File::fallocate(tarn_fallocate& request)
     TRY(volume_.may_change());
     if (request.offset >= kMaxFileSize || request.length > kMaxFileSize - request.offset)
         return Error::kTooLarge;
+    const Changing changing(object_);
     TRY(note_change());  // in each step: who asked in between has seen what the earlier ones left
-    if (!request.has_begun) {
+    if (!request.has_begun)
         TRY(is_shift(request) ? begin_shift(request) : begin_fallocate(request));
-        TRY(note_change());  // parts of blocks are zero now
-    }
     request.has_begun = 1;
     if (is_shift(request))
         return shift_step(request);

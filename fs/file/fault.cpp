@@ -38,8 +38,10 @@ Result<u64> File::fault(tarn_fault* fault, const FaultWindow& window, FaultKind 
                         const InvalidateHeld& held)
 {
     NoFsScope nofs;
+    std::optional<Changing> changing;
     if (is_store(kind)) {
         TRY(volume_.may_change());
+        changing.emplace(object_);
         TRY(note_change());
     }
     LockedEntry entry = TRY(tracker_.lock(window.at, held));

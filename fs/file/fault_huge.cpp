@@ -23,8 +23,10 @@ Result<HugeFault> File::fault_huge(tarn_fault* fault, FileBlock first, FaultKind
                                    const InvalidateHeld& held)
 {
     NoFsScope nofs;
+    std::optional<Changing> changing;
     if (is_store(kind)) {
         TRY(volume_.may_change());
+        changing.emplace(object_);
         TRY(note_change());
     }
     if (first + kHugeEntry > file_block_up(size()))

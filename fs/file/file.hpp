@@ -82,6 +82,9 @@ class File {
     // fallocate.cpp. One step; true: there is more to do. Errors: kBusy (the first step, as above), kNoSpace ...
     Result<bool> fallocate(tarn_fallocate& request);
 
+    // version.cpp. Of any inode. May sleep. Errors: kReadOnly and kShutDown where it cannot be marked ...
+    Result<u64> query_version();
+
     // sync.cpp. Errors: kDeviceFlush, kShutDown.
     Status sync(FileBlock from, FileBlock last);
     bool trim();
@@ -118,12 +121,25 @@ class File {
 
     u64 copy_in(byte* target, u64 length, tarn_user* from);
     Result<u64> overwrite(tarn_write& write, const Mapping& mapping);
+    void end_overwriting(tarn_write& write);
     Result<std::optional<u64>> fill(tarn_write& write, const Mapping& seen);
     Result<u64> fill_locked(tarn_write& write, const LockedRange& range, const Mapping& empty);
     template <class Token>
     Result<u64> fill_and_publish(tarn_write& write, FileBlock first, Token&& empty);
     Status log_growth(Transaction& txn, u64 size, const tarn_times& times);
 
+    // While it exists, and before note_change() is asked: contents may change without a record (version.cpp).
+    class Changing {
+      public:
+        explicit Changing(InodeObject& object) : object_(object) { object_.changing.fetch_add(1); }
+        ~Changing() { object_.changing.fetch_sub(1); }
+        Changing(const Changing&) = delete;
+        Changing& operator=(const Changing&) = delete;
+
+      private:
+        InodeObject& object_;
+    };
+    bool is_changing() const;
     bool is_version_seen() const;
     Status note_change();
     Status grow(u64 from, u64 to, const tarn_times& times);

@@ -33,6 +33,8 @@ struct InodeObject {
     Inode inode;
     DirtyTracker tracker;
     Atomic<u32> end_is_clean{0};  // 1: no truncation is left to be finished (truncate.cpp)
+    Atomic<u32> changing{0};      // calls that may be storing to its contents in place (version.cpp)
+    Atomic<u32> unfenced{0};      // 1: a write(2) under way has done so
 };
 
 static_assert(sizeof(InodeObject) <= TARN_INODE_STORAGE);

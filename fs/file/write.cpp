@@ -40,6 +40,7 @@ Result<u64> File::write(tarn_write& write)
         return u64{0};
     if (write.offset >= kMaxFileSize || write.length > kMaxFileSize - write.offset)
         return Error::kTooLarge;
+    const Changing changing(object_);
     TRY(note_change());
     const u64 end = max<u64>(size(), write.grown);
     if (write.offset + write.length > end)
@@ -73,12 +74,20 @@ Result<u64> File::overwrite(tarn_write& write, const Mapping& mapping)
 {
     u64 skip = write.offset - byte_offset(mapping.first);
     u64 length = min(write.length, mapping.count * kBlockSize - skip);
+    object_.unfenced.store_release(1);
     u64 copied = copy_in(media_.writable(mapping.device) + skip, length, write.from);
     if (copied == 0)
         return copied;
     write.unfenced = 1;
     write.grown = write.offset + copied;
     return copied;
+}
+
+// What has been overwritten is durable.
+void File::end_overwriting(tarn_write& write)
+{
+    write.unfenced = 0;
+    object_.unfenced.store_release(0);
 }
 
 // Nothing: a fault has made the run written since it was looked at.
@@ -124,7 +133,7 @@ Result<u64> File::fill_and_publish(tarn_write& write, FileBlock first, Token&& e
     if (!filled.token)
         return u64{0};
     auto durable = TRY(fence(std::move(*filled.token)));
-    write.unfenced = 0;
+    end_overwriting(write);
     Transaction txn(volume_);
     TRY(map().publish(txn, first, std::move(durable)));
     TRY(log_growth(txn, write.offset + filled.copied, write.times));
@@ -159,33 +168,13 @@ Result<bool> File::is_overwrite(u64 offset, u64 length)
     return at >= end;
 }
 
-bool File::is_version_seen() const
-{
-    return (__atomic_load_n(&inode_.read().version, __ATOMIC_RELAXED) & TARNFS_VERSION_SEEN) != 0;
-}
-
-// At the beginning of what changes contents: a version that somebody has seen goes, durably, before they do. Most often nobody
-// has, and this is a look at a word. Once more behind what is stored in place, and in each record that changes size or block
-// map: who asked in between may have seen the old contents.
-Status File::note_change()
-{
-    if (!is_version_seen())
-        return Ok{};
-    ExclusiveGuard guard(inode_.lock);
-    Transaction txn(volume_);
-    tarnfs_inode& record = TRY(txn.edit_inode_record(inode_.record));
-    tarn::note_change(record);
-    return txn.commit();
-}
-
 // Also where a later step has failed: what came before it is in the file.
 Status File::write_end(tarn_write& write)
 {
     NoFsScope nofs;
     if (write.unfenced)
         TRY(fence());
-    write.unfenced = 0;
-    TRY(note_change());
+    end_overwriting(write);
     if (write.grown == 0)
         return Ok{};
     ExclusiveGuard guard(inode_.lock);

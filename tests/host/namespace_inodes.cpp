@@ -346,6 +346,7 @@ TEST_F(NamespaceInodes, EveryChangeMakesAVersionAnotherOneForGood)
     ASSERT_EQ(tarn_dir_unlink(&dir.inode, spelled("entry"), file->inode(), tick()), 0);
     tarn_inode_close(&dir.inode);
     mapping.unmap();
+    ASSERT_EQ(file->sync(), 0);
     const u64 last = version(file->inode());
     remount();
     EXPECT_EQ(version(file->inode()), last) << "a remount changes nothing";
