@@ -17,6 +17,9 @@ enum class Mutant : u8 {
     kHalfMadeInode,        // the entry is committed ahead of the inode's bit
     kUnlinkLeaksInode,     // the last unlink makes no orphan
     kNumberReused,         // the number of an orphan is free
+    kNamelessLeaks,        // a file without a name is made and is no orphan
+    kFlagsBeforeProject,   // flags are committed ahead of the project that is set with them
+    kVersionStays,         // contents change under a version that somebody has been told
     kAttributesNotLogged,  // chmod and chown change memory only
     kTimesNotLogged,       // so does fsync
     kTimesInPlace,         // fsync stores times without a record

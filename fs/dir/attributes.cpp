@@ -81,6 +81,8 @@ Status Namespace::set_flags(Inode& inode, u32 flags, u32 project, const tarn_tim
     tarnfs_inode& record = TRY(txn.edit_inode_record(inode.record));
     record.flags = (record.flags & ~TARNFS_INODE_USER_FLAGS) |
                    (flags & TARNFS_INODE_USER_FLAGS & possible_flags(record.mode));
+    if (mutant(Mutant::kFlagsBeforeProject))
+        TRY(txn.commit());
     record.project = project;
     note_change(record);
     set_change_time(record, now);

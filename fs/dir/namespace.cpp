@@ -117,7 +117,8 @@ Result<Namespace::Created> Namespace::create_nameless(Inode& dir, const NewInode
     record.links = 0;
     TRY(add_contents(txn, created, what, contents));
     TRY(fs_.inodes().claim(txn, reserved));
-    TRY(fs_.inodes().claim_orphan(txn, reserved));
+    if (!mutant(Mutant::kNamelessLeaks))
+        TRY(fs_.inodes().claim_orphan(txn, reserved));
     TRY(txn.commit());
     reserved.keep();
     return created;

@@ -274,6 +274,16 @@ int Model::set_attributes(const std::string& path, u32 mode, u32 uid)
     return 0;
 }
 
+int Model::set_flags(const std::string& path, u32 flags, u32 project)
+{
+    auto found = paths_.find(path);
+    if (found == paths_.end())
+        return -ENOENT;
+    found->second->flags = flags;
+    found->second->project = project;
+    return 0;
+}
+
 int Model::set_xattr(const std::string& path, const std::string& name, const std::string& value, u32 mode)
 {
     auto found = paths_.find(path);

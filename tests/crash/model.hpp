@@ -37,6 +37,7 @@ class Model {
     int fallocate(const std::string& path, const Allocation& what);
     int shift(const std::string& path, const Allocation& what);
     int set_attributes(const std::string& path, u32 mode, u32 uid);
+    int set_flags(const std::string& path, u32 flags, u32 project);
     // With the mode, if it is not 0: an ACL is one thing with it.
     int set_xattr(const std::string& path, const std::string& name, const std::string& value, u32 mode = 0);
     int remove_xattr(const std::string& path, const std::string& name);

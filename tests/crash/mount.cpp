@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "fs/check/check.hpp"
+#include "fs/file/object.hpp"
 #include "tests/crash/glue.hpp"
 #include "tests/crash/schedule.hpp"
 
@@ -187,14 +188,18 @@ std::string Mount::visit(Tree& tree, std::map<u64, u64>& first, const std::strin
     Reference inode = get(number);
     tarn_attributes attributes;
     tarn_inode_attributes(&inode->inode, &attributes);
+    const u64 version = InodeObject::of(&inode->inode).inode.read().version;
     Node node{.mode = attributes.mode,
               .uid = attributes.uid,
+              .flags = attributes.flags & TARNFS_INODE_USER_FLAGS,
+              .project = attributes.project,
               .links = attributes.links,
               .modified = attributes.times.modify.seconds,
               .changed = attributes.times.change.seconds,
               .bytes = read_bytes(*inode, attributes),
               .xattrs = read_xattrs(*inode),
-              .first = number};
+              .first = number,
+              .told = {number, version & TARNFS_VERSION_SEEN ? version : 0}};
     tree.paths.emplace_back(path.empty() ? "/" : path, std::move(node));
     if ((attributes.mode & 0170000) != 0040000)
         return {};
@@ -284,6 +289,29 @@ void Mount::create(const std::string& path, u32 mode, s64 now, const std::string
     cache_[attributes.number] = made;
 }
 
+void Mount::create_nameless(const std::string& bytes, s64 now, const std::string& path)
+{
+    Reference dir = find(parent_of(path));
+    tarn_new_inode what = {};
+    what.mode = 0100644;
+    what.now = time_of(now);
+    auto made = std::make_shared<Held>(*this);
+    tarn_attributes attributes;
+    {
+        Locked locked({dir});
+        must("create a file without a name in", parent_of(path),
+             tarn_dir_create_nameless(&dir->inode, &what, &made->inode, &attributes));
+    }
+    made->is_open = true;
+    write_locked(*made, 0, bytes, now, ~u64{0});
+    if (path.empty())
+        return;
+    Locked locked({dir});
+    const std::string name = name_of(path);
+    must("link", path, tarn_dir_link(&dir->inode, spelled(name), &made->inode, time_of(now)));
+    cache_[attributes.number] = made;
+}
+
 void Mount::link(const std::string& from, const std::string& to, s64 now)
 {
     Reference dir = find(parent_of(to)), inode = find(from);
@@ -342,6 +370,11 @@ void Mount::write(const std::string& path, u64 offset, const std::string& bytes,
 {
     Reference inode = find(path);
     Locked locked({inode});
+    write_locked(*inode, offset, bytes, now, piece);
+}
+
+void Mount::write_locked(Held& inode, u64 offset, const std::string& bytes, s64 now, u64 piece)
+{
     tarn_user from{const_cast<char*>(bytes.data()), bytes.size(), 0, piece};
     tarn_write write = {};
     write.offset = offset;
@@ -349,13 +382,13 @@ void Mount::write(const std::string& path, u64 offset, const std::string& bytes,
     write.from = &from;
     write.times.modify = write.times.change = time_of(now);
     while (write.length) {
-        const long long wrote = tarn_file_write(&inode->inode, &write);
+        const long long wrote = tarn_file_write(&inode.inode, &write);
         if (wrote <= 0)
-            fail("write " + path, wrote ? wrote : -EIO);
+            fail("write", wrote ? wrote : -EIO);
         write.offset += static_cast<u64>(wrote);
         write.length -= static_cast<u64>(wrote);
     }
-    must("write", path, tarn_file_write_end(&inode->inode, &write));
+    must("write", "", tarn_file_write_end(&inode.inode, &write));
 }
 
 void Mount::truncate(const std::string& path, u64 size, s64 now)
@@ -399,6 +432,19 @@ void Mount::set_attributes(const std::string& path, u32 mode, u32 uid, s64 now)
     attributes.uid = uid;
     attributes.times.change = time_of(now);
     must("set attributes of", path, tarn_inode_set_attributes(&inode->inode, &attributes, nullptr));
+}
+
+void Mount::set_flags(const std::string& path, u32 flags, u32 project, s64 now)
+{
+    Reference inode = find(path);
+    Locked locked({inode});
+    must("set flags of", path, tarn_inode_set_flags(&inode->inode, flags, project, time_of(now)));
+}
+
+void Mount::query_version(const std::string& path)
+{
+    unsigned long long version = 0;
+    must("ask for the version of", path, tarn_inode_query_version(&find(path)->inode, &version));
 }
 
 void Mount::set_xattr(const std::string& path, const std::string& name, const std::string* value, u32 mode,

@@ -32,6 +32,8 @@ class Mount {
 
     void create(const std::string& path, u32 mode, s64 now, const std::string& target = {},
                 const Values& xattrs = {});
+    // Made without a name, written, and closed; named before that if `path` is to name it.
+    void create_nameless(const std::string& bytes, s64 now, const std::string& path = {});
     void link(const std::string& from, const std::string& to, s64 now);
     void unlink(const std::string& path, s64 now);  // rmdir too
     // With `left`, a mode, something is made under the old name.
@@ -42,6 +44,8 @@ class Mount {
     void truncate(const std::string& path, u64 size, s64 now);
     void fallocate(const std::string& path, const Allocation& what, s64 now);
     void set_attributes(const std::string& path, u32 mode, u32 uid, s64 now);
+    void set_flags(const std::string& path, u32 flags, u32 project, s64 now);
+    void query_version(const std::string& path);
     // Null: removes it. With the mode, if it is not 0.
     void set_xattr(const std::string& path, const std::string& name, const std::string* value, u32 mode,
                    s64 now);
@@ -66,6 +70,7 @@ class Mount {
     struct Held;
     using Reference = std::shared_ptr<Held>;
     class Locked;
+    static void write_locked(Held& inode, u64 offset, const std::string& bytes, s64 now, u64 piece);
     Reference get(u64 number);
     Reference find(const std::string& path);
     std::string visit(Tree& tree, std::map<u64, u64>& first, const std::string& path, u64 number);

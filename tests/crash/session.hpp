@@ -38,6 +38,19 @@ class Session {
     {
         run(model_.remove_xattr(path, name), [&] { mount_->set_xattr(path, name, nullptr, 0, now()); });
     }
+    // By O_TMPFILE: it has its contents when it gets its name.
+    void create_nameless(const std::string& path, u64 length)
+    {
+        const std::string bytes = pattern(length);
+        const int refused = model_.create(path, 0100644);
+        if (!refused)
+            model_.write(path, 0, bytes);
+        run(refused, [&] { mount_->create_nameless(bytes, now(), path); });
+    }
+    void drop_nameless(u64 length)
+    {
+        run(0, [&] { mount_->create_nameless(pattern(length), now()); });
+    }
     void link(const std::string& from, const std::string& to)
     {
         run(model_.link(from, to), [&] { mount_->link(from, to, now()); });
@@ -81,6 +94,14 @@ class Session {
     void chmod(const std::string& path, u32 mode, u32 uid)
     {
         run(model_.set_attributes(path, mode, uid), [&] { mount_->set_attributes(path, mode, uid, now()); });
+    }
+    void set_flags(const std::string& path, u32 flags, u32 project)
+    {
+        run(model_.set_flags(path, flags, project), [&] { mount_->set_flags(path, flags, project, now()); });
+    }
+    void query_version(const std::string& path)
+    {
+        run(model_.find(path) ? 0 : -ENOENT, [&] { mount_->query_version(path); });
     }
     void set_label(const std::string& label)
     {

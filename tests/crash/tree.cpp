@@ -67,8 +67,9 @@ bool is_either(s64 found, s64 before, s64 after) { return found == before || fou
 // Everything of a node but its bytes; times of a file whose contents change may be either.
 bool same_attributes(const Node& found, const Node& other)
 {
-    return found.mode == other.mode && found.uid == other.uid && found.links == other.links &&
-           found.xattrs == other.xattrs && found.first == other.first;
+    return found.mode == other.mode && found.uid == other.uid && found.flags == other.flags &&
+           found.project == other.project && found.links == other.links && found.xattrs == other.xattrs &&
+           found.first == other.first;
 }
 
 std::string first_difference(const Tree& found, const Tree& before, const Tree& after)
@@ -110,6 +111,21 @@ std::string judge_bytes(const Tree& found, const Step& step)
     return {};
 }
 
+// A version that was told of what is in `other` is found with nothing else.
+std::string judge_versions(const Tree& found, const Tree& other)
+{
+    for (const auto& [path, node] : found.paths) {
+        const Node* its = node.told.version ? other.find(path) : nullptr;
+        if (!its || its->told.inode != node.told.inode || its->told.version != node.told.version)
+            continue;
+        if (its->bytes != node.bytes || its->xattrs != node.xattrs || its->mode != node.mode ||
+            its->uid != node.uid || its->flags != node.flags || its->project != node.project ||
+            its->links != node.links)
+            return path + ": its version was told of something else";
+    }
+    return {};
+}
+
 // As `other` but for words that may be older.
 bool is_like(const Tree& found, const std::shared_ptr<const Tree>& other,
              const std::shared_ptr<const Unsynced>& unsynced)
@@ -133,6 +149,7 @@ u64 Tree::digest() const
     for (const auto& [path, node] : paths) {
         hash = mix(hash, path);
         hash = mix(hash, u64{node.mode} << 32 | node.uid);
+        hash = mix(mix(hash, u64{node.flags} << 32 | node.project), node.told.version);
         hash = mix(hash, u64{node.links} << 32 | node.first);
         hash = mix(mix(hash, static_cast<u64>(node.modified)), static_cast<u64>(node.changed));
         hash = mix(hash, node.bytes);
@@ -147,10 +164,11 @@ std::string Tree::text() const
     std::string text;
     char line[256];
     for (const auto& [path, node] : paths) {
-        std::snprintf(line, sizeof line,
-                      "  %-12s mode %06o uid %u links %u size %zu same as %llu m %lld c %lld\n", path.c_str(),
-                      node.mode, node.uid, node.links, node.bytes.size(), node.first, node.modified,
-                      node.changed);
+        std::snprintf(
+            line, sizeof line,
+            "  %-12s mode %06o uid %u flags %x project %u links %u size %zu same as %llu m %lld c %lld\n",
+            path.c_str(), node.mode, node.uid, node.flags, node.project, node.links, node.bytes.size(),
+            node.first, node.modified, node.changed);
         text += line;
         for (const auto& [name, value] : node.xattrs)
             text += "    " + name + ", " + std::to_string(value.size()) + " bytes\n";
@@ -172,6 +190,9 @@ bool Tree::same_but_times(const Tree& other) const
 
 std::string judge(const Tree& found, const Step& step)
 {
+    for (const Tree* other : {step.before.get(), step.after.get()})
+        if (std::string wrong = judge_versions(found, *other); !wrong.empty())
+            return wrong;
     if (found == *step.before || found == *step.after)
         return {};
     if (is_like(found, step.before, step.unsynced) || is_like(found, step.after, step.still_unsynced))

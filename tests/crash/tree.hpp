@@ -15,15 +15,25 @@ namespace tarn::crash {
 // Extended attributes: by name space, a dot, and name.
 using Values = std::map<std::string, std::string>;
 
+// A version that somebody has been told, and which inode's. Judged apart: which comes when is up to the core.
+struct Told {
+    u64 inode = 0;
+    u64 version = 0;  // 0: this one nobody has been told
+    bool operator==(const Told&) const { return true; }
+};
+
 struct Node {
     u32 mode = 0;
     u32 uid = 0;
+    u32 flags = 0;
+    u32 project = 0;
     u32 links = 0;
     s64 modified = 0;
     s64 changed = 0;
     std::string bytes = {};  // contents of a file, target of a symlink
     Values xattrs = {};
     u64 first = 0;  // index of the first path that leads here: names of one inode have the same
+    Told told = {};
 
     bool is_file() const { return (mode & 0170000) == 0100000; }
     bool operator==(const Node&) const = default;

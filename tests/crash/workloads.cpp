@@ -97,6 +97,10 @@ std::vector<Workload> chosen()
     sequence({"truncate /g 9000", "power cut", "write /g, behind the end"});
     sequence({"store /f", "fsync /f"});
     sequence({"chmod /f", "store /f, fsync"});
+    // A version goes before what it was told of does.
+    for (const char* change :
+         {"overwrite /f", "store /f, fsync", "punch /f", "truncate /f 2000", "chattr /f"})
+        sequence({"version /f", change, "version /f"});
     sequence({"allocate /g", "write /g, hole"});
     sequence({"allocate /g", "store /g, hole, fsync"});
     sequence({"zero /f", "store /f, fsync"});
