@@ -100,10 +100,17 @@ inline Status Namespace::store_times(Inode& inode, const tarn_times& times)
     return media.fence();
 }
 
-Status Namespace::write_times(Inode& inode, const tarn_times& times)
+// What changes a directory logs when: nobody else knows better, and who had the times from before that may
+// come only now.
+Status Namespace::write_times(Inode& inode, const tarn_times& known)
 {
     InodeLocks locks({&inode});
     const tarnfs_inode& now = inode.read();
+    tarn_times times = known;
+    if (inode.is_directory()) {
+        times.modify = time_of(now.mtime, now.mtime_ns);
+        times.change = time_of(now.ctime, now.ctime_ns);
+    }
     if (same(times.access, now.atime, now.atime_ns) && same(times.modify, now.mtime, now.mtime_ns) &&
         same(times.change, now.ctime, now.ctime_ns))
         return Ok{};

@@ -346,6 +346,24 @@ TEST(Namespace, AttributesAndTimesAreDurable)
     EXPECT_EQ(t.record(file).mtime, 2);
 }
 
+// The times of the VFS inode, when write-back has read them right before something was made in the directory.
+TEST(Namespace, OldTimesOfADirectoryDoNotUndoThatItHasChanged)
+{
+    NamespaceFixture t;
+    ASSERT_EQ(t.create(kRoot, "dir", kTypeDirectory | 0755), Error::kNone);
+    const InodeNumber dir = t.last;
+    tarn_attributes before = {};
+    t.names().attributes(*t.open(dir), before);
+    ASSERT_EQ(t.create(dir, "file", kFile), Error::kNone);
+    const tarnfs_inode changed = t.record(dir);
+    EXPECT_GT(changed.mtime, before.times.modify.seconds);
+    before.times.access = {77, 7};
+    ASSERT_TRUE(t.names().write_times(*t.open(dir), before.times).is_ok());
+    EXPECT_EQ(t.record(dir).atime, 77) << "that is known by nobody else";
+    EXPECT_EQ(t.record(dir).mtime, changed.mtime);
+    EXPECT_EQ(t.record(dir).ctime, changed.ctime);
+}
+
 TEST(Namespace, NothingChangesOnAReadOnlyMount)
 {
     NamespaceFixture t;
