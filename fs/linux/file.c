@@ -260,27 +260,29 @@ static int tarn_resize_once(struct inode *inode, loff_t size, const struct tarn_
 	return error;
 }
 
+/* The times are the VFS inode's first, as for a write: who logs them while blocks are being freed logs these. Somebody may
+ * have read them before, and log them after us: dirty, they are logged once more. */
 static int tarn_resize(struct inode *inode, loff_t size)
 {
-	struct timespec64 now = current_time(inode);
+	struct timespec64 mtime = inode_get_mtime(inode), ctime = inode_get_ctime(inode), now = current_time(inode);
 	bool changes = size != i_size_read(inode);
 	struct tarn_times times;
 	int error;
 
-	tarn_inode_times(inode, &times);
 	if (changes) {
-		times.modify = tarn_time_of(now);
-		times.change = tarn_time_of(now);
-	}
-	while ((error = tarn_resize_once(inode, size, &times)) == -EBUSY) {
-		error = tarn_wait_for_pin();
-		if (error)
-			return error;
-	}
-	if (!error && changes) {
 		inode_set_mtime_to_ts(inode, now);
 		inode_set_ctime_to_ts(inode, now);
 	}
+	tarn_inode_times(inode, &times);
+	do
+		error = tarn_resize_once(inode, size, &times);
+	while (error == -EBUSY && !(error = tarn_wait_for_pin()));
+	if (error && changes) {
+		inode_set_mtime_to_ts(inode, mtime);
+		inode_set_ctime_to_ts(inode, ctime);
+	}
+	if (changes)
+		mark_inode_dirty_sync(inode);
 	return error;
 }
 
