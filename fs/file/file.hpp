@@ -141,6 +141,7 @@ class File {
     };
     bool is_changing() const;
     bool is_version_seen() const;
+    Status store_version(u64 version);
     Status note_change();
     Status grow(u64 from, u64 to, const tarn_times& times);
     Status shrink(u64 to, const tarn_times& times);
