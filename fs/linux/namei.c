@@ -90,7 +90,8 @@ static int tarn_create_with(struct inode *dir, struct dentry *dentry, struct ino
 		if (dentry)
 			tarn_inode_refresh(dir);
 		error = tarn_publish(made, &attributes);
-		if (!error)
+		/* Who found it first may have changed them. */
+		if (!error && (*made)->i_state & I_NEW)
 			tarn_cache_new_xattrs(*made, xattrs);
 	}
 	tarn_leave(entered);
@@ -129,10 +130,15 @@ static int tarn_make(tarn_idmap *idmap, struct inode *dir, struct dentry *dentry
 		iput(inode);
 		return error;
 	}
-	if (likely(inode->i_state & I_NEW))
+	if (likely(inode->i_state & I_NEW)) {
 		d_instantiate_new(dentry, inode);
-	else
+	} else if (S_ISDIR(mode)) {
+		/* It has a dentry already, and may not have two: the next lookup puts that in its place. */
+		d_drop(dentry);
+		iput(inode);
+	} else {
 		d_instantiate(dentry, inode);
+	}
 	return 0;
 }
 
