@@ -24,8 +24,11 @@ Status Namespace::rename(const Rename& what)
     if (what.target && what.target->number == what.moved.number)
         return Ok{};  // two names of one inode: POSIX wants nothing to happen
     std::optional<ReservedInode> left;
-    if (what.left)
+    DurableValues contents;
+    if (what.left) {
         left.emplace(TRY(fs_.inodes().reserve(what.from_dir.number)));
+        TRY(write_contents(*what.left, block_of(left->record()), contents));
+    }
     InodeLocks locks({&what.from_dir, &what.to_dir, &what.moved, what.target});
     TRY(check_entry(what.from_dir, what.from, what.moved));
     if (what.target)
@@ -42,6 +45,7 @@ Status Namespace::rename(const Rename& what)
         TRY(drop_link(txn, *what.target, what.now));
     if (left) {
         TRY(fill_record(txn, *left, what.from_dir, *what.left));
+        TRY(add_contents(txn, {left->number(), left->generation(), left->record()}, *what.left, contents));
         TRY(fs_.inodes().claim(txn, *left));
     }
     TRY(txn.commit());

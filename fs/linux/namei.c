@@ -62,12 +62,10 @@ static int tarn_publish(struct inode **made, const struct tarn_attributes *attri
 	return 0;
 }
 
-/* `dentry` is NULL for an inode without a name. */
-static int tarn_create_with(struct inode *dir, struct dentry *dentry, struct inode **made, unsigned int device,
-			    struct tarn_name target, const struct tarn_new_xattrs *xattrs)
+static struct tarn_new_inode tarn_describe(struct inode *dir, const struct inode *inode, unsigned int device,
+					   struct tarn_name target, const struct tarn_new_xattrs *xattrs)
 {
-	struct inode *inode = *made;
-	struct tarn_new_inode what = {
+	return (struct tarn_new_inode){
 		.mode = inode->i_mode,
 		.uid = i_uid_read(inode),
 		.gid = i_gid_read(inode),
@@ -77,6 +75,14 @@ static int tarn_create_with(struct inode *dir, struct dentry *dentry, struct ino
 		.xattrs = xattrs->list,
 		.xattr_count = xattrs->count,
 	};
+}
+
+/* `dentry` is NULL for an inode without a name. */
+static int tarn_create_with(struct inode *dir, struct dentry *dentry, struct inode **made, unsigned int device,
+			    struct tarn_name target, const struct tarn_new_xattrs *xattrs)
+{
+	struct inode *inode = *made;
+	struct tarn_new_inode what = tarn_describe(dir, inode, device, target, xattrs);
 	struct tarn_attributes attributes;
 	int error, entered = tarn_enter(dir->i_sb);
 
@@ -224,22 +230,9 @@ static int tarn_unlink(struct inode *dir, struct dentry *dentry)
 	return error;
 }
 
-/* What a rename leaves for an overlay under the old name. The VFS has no use for it yet: a later lookup finds it. */
-static struct tarn_new_inode tarn_whiteout(tarn_idmap *idmap, struct inode *dir)
-{
-	struct user_namespace *ids = i_user_ns(dir);
-
-	return (struct tarn_new_inode){
-		.mode = S_IFCHR | WHITEOUT_MODE,
-		.uid = from_kuid(ids, mapped_fsuid(idmap, ids)),
-		.gid = dir->i_mode & S_ISGID ? i_gid_read(dir) : from_kgid(ids, mapped_fsgid(idmap, ids)),
-		.device = WHITEOUT_DEV,
-		.now = tarn_now(dir),
-	};
-}
-
-static int tarn_rename(tarn_idmap *idmap, struct inode *from_dir, struct dentry *from, struct inode *to_dir,
-		       struct dentry *to, unsigned int flags)
+/* `left` is NULL, or what is left under the old name. */
+static int tarn_rename_with(struct inode *from_dir, struct dentry *from, struct inode *to_dir, struct dentry *to,
+			    unsigned int flags, const struct tarn_new_inode *left)
 {
 	struct inode *moved = d_inode(from), *target = d_inode(to);
 	struct tarn_rename rename = {
@@ -250,18 +243,10 @@ static int tarn_rename(tarn_idmap *idmap, struct inode *from_dir, struct dentry 
 		.moved = tarn_core(moved),
 		.target = target ? tarn_core(target) : NULL,
 		.now = tarn_now(from_dir),
+		.left = left,
 	};
-	struct tarn_new_inode whiteout;
-	int error, entered;
+	int error, entered = tarn_enter(from_dir->i_sb);
 
-	/* The VFS has seen to RENAME_NOREPLACE: there is no target then. */
-	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
-		return -EINVAL;
-	if (flags & RENAME_WHITEOUT) {
-		whiteout = tarn_whiteout(idmap, from_dir);
-		rename.left = &whiteout;
-	}
-	entered = tarn_enter(from_dir->i_sb);
 	if (entered < 0)
 		return entered;
 	error = tarn_check(from_dir->i_sb,
@@ -279,6 +264,40 @@ static int tarn_rename(tarn_idmap *idmap, struct inode *from_dir, struct dentry 
 	}
 	tarn_leave(entered);
 	return error;
+}
+
+/* Leaves a character device for an overlay, with what it inherits. The VFS has no use for its inode yet: this one only says
+ * what it is made with, and a later lookup finds it. */
+static int tarn_rename_whiteout(tarn_idmap *idmap, struct inode *from_dir, struct dentry *from, struct inode *to_dir,
+				struct dentry *to, unsigned int flags)
+{
+	struct inode *inode = new_inode(from_dir->i_sb);
+	struct tarn_new_xattrs xattrs;
+	struct tarn_new_inode whiteout;
+	int error;
+
+	if (!inode)
+		return -ENOMEM;
+	inode_init_owner(idmap, inode, from_dir, S_IFCHR | WHITEOUT_MODE);
+	error = tarn_new_xattrs(from_dir, &from->d_name, inode, &xattrs);
+	if (!error) {
+		whiteout = tarn_describe(from_dir, inode, WHITEOUT_DEV, (struct tarn_name){}, &xattrs);
+		error = tarn_rename_with(from_dir, from, to_dir, to, flags, &whiteout);
+	}
+	tarn_put_new_xattrs(&xattrs);
+	iput(inode);
+	return error;
+}
+
+static int tarn_rename(tarn_idmap *idmap, struct inode *from_dir, struct dentry *from, struct inode *to_dir,
+		       struct dentry *to, unsigned int flags)
+{
+	/* The VFS has seen to RENAME_NOREPLACE: there is no target then. */
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+		return -EINVAL;
+	if (flags & RENAME_WHITEOUT)
+		return tarn_rename_whiteout(idmap, from_dir, from, to_dir, to, flags);
+	return tarn_rename_with(from_dir, from, to_dir, to, flags, NULL);
 }
 
 const struct inode_operations tarn_dir_inode_operations = {
