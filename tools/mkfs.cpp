@@ -131,12 +131,12 @@ Options parse(int argc, char** argv)
 // Asks whether to go on; the answer comes from a person or from a pipe (yes | mkfs -t tarnfs DEVICE).
 bool confirmed(const std::string& path, const std::string& what)
 {
-    std::fprintf(stderr, "%s contains %s.\nOverwrite it? (y/N) ", path.c_str(), what.c_str());
-    std::fflush(stderr);
+    std::printf("%s contains %s.\nOverwrite it? (y/N) ", path.c_str(), what.c_str());
+    std::fflush(stdout);
     std::string answer;
     std::getline(std::cin, answer);
     if (!isatty(STDIN_FILENO))
-        std::fprintf(stderr, "\n");
+        std::printf("\n");
     return !answer.empty() && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
