@@ -111,16 +111,18 @@ class DamageWorld {
         }
         DamageWorld& its;
     };
+    // All of a gap but its first word: a damaged child may name that block, and its magic is looked at.
     template <class Visit>
     void for_each_gap(Visit visit)
     {
+        constexpr usize kWord = sizeof(u64);
         std::set<u64> used;
         for (DeviceBlock block : nodes_)
             used.insert(block.value);
         for (DeviceBlock block : nodes_)
             for (u64 beside : {block.value - 1, block.value + 1})
                 if (!used.count(beside))
-                    visit(world_.device().block(beside), kBlockSize);
+                    visit(world_.device().block(beside) + kWord, kBlockSize - kWord);
         visit(record() + TARNFS_INODE_BYTES, TARNFS_INODE_BYTES);
     }
 
