@@ -183,10 +183,11 @@ TEST(VolumeGrowing, AReplicaOfWhatWasThereBeforeIsNot)
     EXPECT_EQ(search_layout(media).error(), Error::kBadSuperblock);
 }
 
+// The old end is in the middle of a word of the bitmap.
 TEST(VolumeGrowing, FilesAreWrittenBehindTheOldEnd)
 {
     TestDevice device(2 * kGroup);
-    format_device(device, options_for(4096));
+    format_device(device, options_for(4099));
     TestFileSystem fs(device.image());
     const InodeNumber file = fs.file(kRoot, "file");
     EXPECT_ANY_THROW(fs.fill(file, 0, 10000));
